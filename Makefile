@@ -1,0 +1,59 @@
+# edgeai.fleet: `make help` lists what there is.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV := .venv
+BIN := $(VENV)/bin
+COLLECTION := .build/ansible_collections/edgeai/fleet
+export ORT_DISABLE_TELEMETRY := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help setup demo test lint format test-runtime test-plugins test-example test-demo locks clean
+
+help: ## Say what can be typed
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.complete $(COLLECTION) ## Install what the workstation needs into .venv
+
+$(VENV)/.complete: requirements-dev.txt runtime/pyproject.toml tools/make_venv.sh
+	@tools/make_venv.sh $(VENV)
+	@touch $@
+
+$(COLLECTION):
+	@mkdir -p $(@D) && ln -sfn ../../.. $@
+
+demo: setup ## Run the whole job on this machine: bundle to rollback, three devices
+	@$(BIN)/python tests/demo/walk.py
+
+test: lint test-runtime test-plugins test-example test-demo ## Run every test
+
+lint: setup ## Check style, types, arrows between packages, playbooks
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/ansible-lint --offline --profile production
+
+format: setup ## Put the Python code into shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test-runtime: setup ## Test the runtime on every Python found among 3.8, 3.10, 3.11, 3.13
+	@$(BIN)/python tools/test_runtime.py
+
+test-plugins: setup ## Test modules, filters and callback on the controller's Python
+	$(BIN)/python -m pytest -q tests/unit
+
+test-example: setup ## Test the example's rendering and releases
+	$(BIN)/python -m pytest -q tests/example
+
+test-demo: setup ## Run the demo without a network and check its outcome
+	@$(BIN)/python tests/demo/walk.py --isolated
+
+locks: setup ## Resolve the wheels of every target again
+	$(BIN)/python runtime/locks/compile.py
+
+clean: ## Stop local devices and remove what was made here (caches outside stay)
+	@if [ -x $(BIN)/ansible-playbook ] && [ -d .edgeai ]; then $(BIN)/ansible-playbook -i inventories/local playbooks/remove.yml; fi
+	rm -rf $(VENV) .venvs .build .edgeai report examples/*/releases .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,107 @@
+"""Renders photographs of labels as a line camera would take them, from a seed alone.
+
+Four kinds of text: a serial number (`SN-8J2K4M71`), a lot (`LOT4930251`), a date
+(`2026-11-23`), and a *wide* label that carries all of them. A serial number is made
+of characters that no reader takes for another one: I, O, Q and U are left out, as
+people who design serial numbers do.
+
+Everything is drawn by Pillow with the font that Pillow itself carries, so that a
+machine without fonts renders the same bytes for the same seed and Pillow release.
+"""
+
+from __future__ import annotations
+
+import io
+import random
+from dataclasses import dataclass
+
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
+
+LETTERS = "ABCDEFGHJKLMNPRSTVWXYZ"
+DIGITS = "0123456789"
+PAPER = 235  # grey value of the label, 0 is black
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """How bad a photograph may be: the bounds that each one is drawn from."""
+
+    tilt: float  # degrees, either way
+    blur: float  # largest radius of the Gaussian blur, pixels of a letter 36 high
+    grain: float  # share of the picture that is noise, 0..1
+    faintest: int  # grey value of the palest ink
+
+
+TRYING = Conditions(tilt=4.0, blur=2.0, grain=0.20, faintest=110)
+"""Hard light and a loose mount: what a release is measured with."""
+
+ORDINARY = Conditions(tilt=2.0, blur=1.2, grain=0.10, faintest=70)
+"""A line that runs as it should: what a client sends all day."""
+
+
+@dataclass(frozen=True)
+class Label:
+    """One photograph and what stands on it."""
+
+    text: str
+    png: bytes
+    wide: bool
+
+
+def serial(rng: random.Random) -> str:
+    return "SN-" + "".join(rng.choice(LETTERS + DIGITS) for _ in range(8))
+
+
+def lot(rng: random.Random) -> str:
+    return "LOT" + "".join(rng.choice(DIGITS) for _ in range(7))
+
+
+def date(rng: random.Random) -> str:
+    return f"2026-{rng.randint(1, 12):02d}-{rng.randint(1, 28):02d}"
+
+
+def wide(rng: random.Random) -> str:
+    return f"LOT {date(rng)} {serial(rng)} {rng.choice(LETTERS)}{rng.choice(DIGITS)}"
+
+
+def label(seed: str, *, is_wide: bool = False, conditions: Conditions = TRYING) -> Label:
+    """The label of this seed. Scaled to a height of 48 pixels a wide one is more than 320
+    and less than 900 pixels wide, any other one at most 320."""
+    rng = random.Random(seed)
+    text = wide(rng) if is_wide else rng.choice((serial, serial, lot, date))(rng)
+    return Label(text, _png(_photograph(text, rng, conditions)), is_wide)
+
+
+def labels(seed: str, count: int, *, wide_every: int = 0, conditions: Conditions = TRYING) -> list[Label]:
+    """`count` labels; every `wide_every`th of them is wide (0: none)."""
+    return [
+        label(f"{seed}/{i}", is_wide=bool(wide_every) and i % wide_every == wide_every - 1, conditions=conditions)
+        for i in range(count)
+    ]
+
+
+def lens_cap(seed: str) -> bytes:
+    """A PNG as the camera takes it with the lens cap on: black, but for the sensor's own noise."""
+    rng = random.Random(seed)
+    size = (rng.randint(260, 320), 48)
+    return _png(Image.frombytes("L", size, bytes(rng.randint(0, 2) for _ in range(size[0] * size[1]))))
+
+
+def _photograph(text: str, rng: random.Random, conditions: Conditions) -> Image.Image:
+    font = ImageFont.load_default(36)
+    _, _, right, bottom = font.getbbox(text)
+    image = Image.new("L", (round(right) + 24, round(bottom) + 20), PAPER)
+    ink = rng.randint(20, conditions.faintest)
+    ImageDraw.Draw(image).text((12, 8), text, font=font, fill=ink)
+    # A long label cannot lie as crooked as a short one under the same rail.
+    tilt = rng.uniform(-1, 1) * conditions.tilt * min(1.0, 320 / image.width)
+    image = image.rotate(tilt, resample=Image.Resampling.BICUBIC, fillcolor=PAPER)
+    image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.2, conditions.blur)))
+    noise = Image.frombytes("L", image.size, rng.randbytes(image.width * image.height))
+    return Image.blend(image, noise, conditions.grain)
+
+
+def _png(image: Image.Image) -> bytes:
+    out = io.BytesIO()
+    image.save(out, "PNG", optimize=True)
+    return out.getvalue()

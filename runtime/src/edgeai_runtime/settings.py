@@ -1,0 +1,62 @@
+"""The device's settings, written by provisioning to etc/device.toml."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict
+
+from edgeai_runtime.errors import InputError
+from edgeai_runtime.paths import Paths
+from edgeai_runtime.strict import check_keys
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+@dataclass(frozen=True)
+class Device:
+    """Who this device is and where it serves. `http` is "host:port"; `threads` bounds one model."""
+
+    name: str
+    device_class: str
+    line: str
+    depot_url: str
+    http: str
+    threads: int = 1
+
+
+def load_toml(path: Path) -> Dict[str, Any]:
+    """Read a TOML file; raises InputError naming the file (and the place in it) when that fails."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: there is no such file; check the path.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: this is not TOML ({error}); correct the file.") from None
+
+
+def load_device(paths: Paths) -> Device:
+    """Read etc/device.toml; raises InputError for a device that was not provisioned."""
+    path = paths.device_toml
+    if not path.exists():
+        raise InputError(f"{path}: this device is not provisioned; run the provision playbook for it first.")
+    data = load_toml(path)
+    check_keys(data, ["schema", "name", "class", "line", "depot", "serve"], origin=str(path))
+    if data["schema"] != 1:
+        raise InputError(
+            f"{path}: schema {data['schema']!r} is unknown, expected 1; provision the device again."
+        )
+    check_keys(data["depot"], ["url"], origin=f"{path}, [depot]")
+    check_keys(data["serve"], ["http"], ["threads"], origin=f"{path}, [serve]")
+    return Device(
+        name=data["name"],
+        device_class=data["class"],
+        line=data["line"],
+        depot_url=data["depot"]["url"].rstrip("/"),
+        http=data["serve"]["http"],
+        threads=data["serve"].get("threads", 1),
+    )

@@ -1,0 +1,68 @@
+"""Run the runtime's tests on every Python found among those that devices bring."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Optional
+
+REPO = Path(__file__).resolve().parent.parent
+VERSIONS = ("3.8", "3.10", "3.11", "3.13")  # JetPack 5; JetPack 6, Ubuntu 22.04; Debian 12; Debian 13
+
+
+def find_python(version: str) -> Optional[str]:
+    """A `pythonX.Y` on PATH that can make environments, else one that pyenv keeps."""
+    kept = sorted((Path.home() / ".pyenv" / "versions").glob(f"{version}.*/bin/python{version}"))
+    for candidate in [shutil.which(f"python{version}"), *map(str, reversed(kept))]:
+        # A pyenv shim answers to the name and then fails: only one that starts counts.
+        if candidate and not subprocess.run([candidate, "-c", "import ensurepip"], capture_output=True).returncode:
+            return candidate
+    return None
+
+
+def ready_environment(version: str, python: str) -> Path:
+    """A venv with the target's locked wheels and pytest; made once for each content of the lock."""
+    lock = REPO / f"runtime/locks/{platform.machine()}-cp{version.replace('.', '')}-cpu.txt"
+    venv = REPO / ".venvs" / version
+    marker = venv / ".complete"
+    wanted = lock.read_text() + (REPO / "runtime/pyproject.toml").read_text()
+    if not (marker.exists() and marker.read_text() == wanted):
+        print(f"Setting up Python {version} with {lock.name} …", flush=True)
+        subprocess.run([python, "-m", "venv", "--clear", venv], check=True)
+        pip = [venv / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*pip, "--no-deps", "--require-hashes", "-r", lock], check=True)
+        subprocess.run([*pip, "pytest", "cryptography"], check=True)
+        subprocess.run([*pip, "--no-deps", "--editable", REPO / "runtime"], check=True)
+        marker.write_text(wanted)
+    return venv
+
+
+def main() -> int:
+    skipped, failed = [], []
+    for version in VERSIONS:
+        python = find_python(version)
+        if python is None:
+            skipped.append(version)
+            continue
+        venv = ready_environment(version, python)
+        print(f"== runtime tests on Python {version}", flush=True)
+        result = subprocess.run(
+            [venv / "bin/python", "-m", "pytest", *sys.argv[1:]],
+            cwd=REPO / "runtime",
+            env={**os.environ, "ORT_DISABLE_TELEMETRY": "1", "PYTHONDONTWRITEBYTECODE": "1"},
+        )
+        if result.returncode:
+            failed.append(version)
+    if skipped:
+        print(f"Not tested, since there is no such Python here: {', '.join(skipped)}.")
+    if failed:
+        print(f"Failed on Python {', '.join(failed)}.")
+    return 1 if failed or len(skipped) == len(VERSIONS) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
