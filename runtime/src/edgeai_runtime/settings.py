@@ -32,7 +32,8 @@ class Device:
 def load_toml(path: Path) -> Dict[str, Any]:
     """Read a TOML file; raises InputError naming the file (and the place in it) when that fails."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        data: Dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        return data
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file; check the path.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -1,0 +1,50 @@
+"""What an engine has to offer, and nothing more."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, Mapping, Tuple
+
+import numpy as np
+
+Tensors = Dict[str, "np.ndarray[Any, Any]"]
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """An input or output: its name, V2 datatype ("FP32") and shape, in which -1 is any size."""
+
+    name: str
+    datatype: str
+    shape: Tuple[int, ...]
+
+    def admits(self, shape: Tuple[int, ...]) -> bool:
+        """Whether a tensor of this shape fits."""
+        return len(shape) == len(self.shape) and all(
+            wanted in (-1, size) for wanted, size in zip(self.shape, shape)
+        )
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.datatype} {list(self.shape)}"
+
+
+class Backend(ABC):
+    """One loaded model. `run` may be called from any thread, by one thread at a time."""
+
+    inputs: Tuple[TensorSpec, ...]
+    outputs: Tuple[TensorSpec, ...]
+
+    @classmethod
+    @abstractmethod
+    def load(cls, path: Path, threads: int) -> Backend:
+        """Load the model in `path`; one inference uses `threads` threads. Raises BackendError."""
+
+    @abstractmethod
+    def run(self, feeds: Mapping[str, "np.ndarray[Any, Any]"]) -> Tensors:
+        """One inference: a tensor for each input to a tensor for each output. Raises BackendError."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give the memory back; the backend cannot be used afterwards."""

@@ -1,0 +1,97 @@
+"""onnxruntime on the CPU."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any, Dict, Mapping, Optional, Tuple
+
+# onnxruntime reads it while it is imported; afterwards is too late.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
+import numpy as np  # noqa: E402
+import onnxruntime  # type: ignore[import-untyped]  # noqa: E402
+
+from edgeai_runtime.backends.base import Backend, Tensors, TensorSpec  # noqa: E402
+from edgeai_runtime.errors import BackendError  # noqa: E402
+
+_DATATYPES: Dict[str, str] = {
+    "tensor(bool)": "BOOL",
+    "tensor(uint8)": "UINT8",
+    "tensor(uint16)": "UINT16",
+    "tensor(uint32)": "UINT32",
+    "tensor(uint64)": "UINT64",
+    "tensor(int8)": "INT8",
+    "tensor(int16)": "INT16",
+    "tensor(int32)": "INT32",
+    "tensor(int64)": "INT64",
+    "tensor(float16)": "FP16",
+    "tensor(float)": "FP32",
+    "tensor(double)": "FP64",
+    "tensor(string)": "BYTES",
+}
+_FATAL_ONLY = 4
+
+
+class OnnxBackend(Backend):
+    """A model in an onnxruntime session."""
+
+    def __init__(self, session: Any, path: Path) -> None:
+        self._session: Optional[Any] = session
+        self.inputs = tuple(_spec(node, path) for node in session.get_inputs())
+        self.outputs = tuple(_spec(node, path) for node in session.get_outputs())
+
+    @classmethod
+    def load(cls, path: Path, threads: int) -> OnnxBackend:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        # Waiting threads that spin take a whole core of a small device for no gain at batch 1.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # The pattern of one shape is kept in memory for nothing when every label has another width.
+        options.enable_mem_pattern = False
+        # Errors reach the caller as exceptions, once.
+        options.log_severity_level = _FATAL_ONLY
+        try:
+            session = onnxruntime.InferenceSession(
+                str(path), sess_options=options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # onnxruntime's exceptions share no base but this one
+            raise BackendError(
+                f"{path}: onnxruntime {onnxruntime.__version__} does not load this model "
+                f"({reason(error)}); convert or export it again for this version."
+            ) from None
+        return cls(session, path)
+
+    def run(self, feeds: Mapping[str, "np.ndarray[Any, Any]"]) -> Tensors:
+        if self._session is None:
+            raise BackendError("The model is closed; load it again to run it.")
+        try:
+            results = self._session.run(None, dict(feeds))
+        except Exception as error:
+            raise BackendError(reason(error)) from None
+        return {spec.name: np.asarray(result) for spec, result in zip(self.outputs, results)}
+
+    def close(self) -> None:
+        self._session = None
+
+
+def reason(error: Exception) -> str:
+    """What onnxruntime says, without its code's whereabouts, on one line of at most 300 characters."""
+    text = " ".join(str(error).split())
+    text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", text)
+    # "/src/file.cc:540 void Broadcast(…) condition was false. What happened": the end counts.
+    text = re.sub(r"\S*/\S+\.(?:cc|h):\d+ ", "", text)
+    text = text.rstrip(". ")
+    return text if len(text) <= 300 else text[:299] + "…"
+
+
+def _spec(node: Any, path: Path) -> TensorSpec:
+    if node.type not in _DATATYPES:
+        raise BackendError(
+            f"{path}: '{node.name}' is a {node.type}, expected a tensor of numbers, booleans or text; "
+            "export the model with plain tensors."
+        )
+    shape: Tuple[int, ...] = tuple(size if isinstance(size, int) else -1 for size in node.shape)
+    return TensorSpec(node.name, _DATATYPES[node.type], shape)

@@ -1,0 +1,92 @@
+"""Make a source model fit for conversion: checked, at an operator set the tools handle, folded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+from onnx import version_converter
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+from edgeai_runtime.errors import ConvertError
+
+# Per-channel weights exist from opset 13: quantizing below it writes a graph that does not load.
+LOWEST_QUANTIZABLE_OPSET = 13
+LIFTED_OPSET = 17
+# The oldest onnxruntime in a fleet (1.19, the last for Python 3.8) reads no more than these.
+HIGHEST_OPSET = 21
+HIGHEST_IR = 10
+
+
+def prepare(source: Path, target: Path, name: str, for_quantization: bool) -> None:
+    """Write a checked, shape-inferred, constant-folded copy of `source` to `target`.
+
+    `name` stands for the model in errors. Weights in Constant nodes become initializers on the way.
+    Raises ConvertError when the file is damaged or its operator set cannot be converted.
+    """
+    model = _at_operator_set(_load(source, name), name, for_quantization)
+    for number, node in enumerate(model.graph.node):
+        node.name = node.name or f"{node.op_type}_{number}"  # the quantizer excludes nodes by name
+    lifted = target.with_name("lifted.onnx")
+    onnx.save(model, str(lifted))
+    del model
+    try:
+        quant_pre_process(str(lifted), str(target), skip_symbolic_shape=True)
+    except Exception as error:  # onnx and onnxruntime raise many kinds; each means the same here
+        raise ConvertError(
+            f"{name}: its shapes cannot be inferred ({first_line(error)}); check the model with onnx.checker."
+        ) from error
+    finally:
+        lifted.unlink()
+
+
+def finish(path: Path, source: Path) -> None:
+    """Give a converted model the source's metadata and a header every onnxruntime of a fleet reads."""
+    model = onnx.load(str(path))
+    metadata = onnx.load(str(source), load_external_data=False).metadata_props
+    del model.metadata_props[:]
+    model.metadata_props.extend(metadata)
+    model.ir_version = min(model.ir_version, HIGHEST_IR)
+    # onnxruntime declares every domain it knows; an older one refuses versions of those it does not.
+    used = {node.domain for node in model.graph.node} | {function.domain for function in model.functions} | {""}
+    kept = [entry for entry in model.opset_import if entry.domain in used]
+    del model.opset_import[:]
+    model.opset_import.extend(kept)
+    onnx.save(model, str(path))
+
+
+def first_line(error: BaseException) -> str:
+    """An engine's error as one short line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[0] if lines else type(error).__name__)[:300].rstrip(".")
+
+
+def _load(source: Path, name: str) -> onnx.ModelProto:
+    try:
+        model = onnx.load(str(source))
+        model.ir_version = min(model.ir_version, HIGHEST_IR)
+        onnx.checker.check_model(model)
+    except Exception as error:  # protobuf's and the checker's errors share no base
+        raise ConvertError(
+            f"{name}: the file is no complete ONNX model ({first_line(error)}); export it again."
+        ) from error
+    if not model.graph.node:
+        raise ConvertError(f"{name}: the file is no complete ONNX model (its graph is empty); export it again.")
+    return model
+
+
+def _at_operator_set(model: onnx.ModelProto, name: str, for_quantization: bool) -> onnx.ModelProto:
+    found = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), None)
+    if found is None or found > HIGHEST_OPSET:
+        wanted = HIGHEST_OPSET
+    elif for_quantization and found < LOWEST_QUANTIZABLE_OPSET:
+        wanted = LIFTED_OPSET
+    else:
+        return model
+    try:
+        return version_converter.convert_version(model, wanted)
+    except Exception as error:  # the converter raises RuntimeError, ValueError and its own ConvertError
+        raise ConvertError(
+            f"{name}: its opset {found} cannot be converted to {wanted} ({first_line(error)}); "
+            f"export the model with an opset from {LOWEST_QUANTIZABLE_OPSET} to {HIGHEST_OPSET}."
+        ) from error

@@ -1,0 +1,4 @@
+"""The serving process: HTTP in front of the models of one generation.
+
+Nothing is imported here; `server.run` is where it starts.
+"""

@@ -1,0 +1,25 @@
+"""How much and how long one client may ask for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Sizes in bytes, times in seconds.
+
+    `head`: request line and headers. `arrive_s`: from a request's first byte to its last.
+    `take_s`: for a client to take an answer off the wire. `idle_s`: between two requests of a
+    connection. `quiet_s`: the same once the process drains. `linger_s`: after the last answer, for
+    the client to close first. `connections`: at once; more wait in the listener's backlog.
+    """
+
+    head: int = 32 << 10
+    body: int = 32 << 20
+    arrive_s: float = 30.0
+    take_s: float = 30.0
+    idle_s: float = 75.0
+    quiet_s: float = 5.0
+    linger_s: float = 2.0
+    connections: int = 256

@@ -1,0 +1,98 @@
+"""From a picture's bytes to a model's input tensor: the operations of a pipeline's `pre` list.
+
+Pillow is imported by the operations that need it: a process that serves tensors only never loads it.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any, Optional, Sequence
+
+import numpy as np
+
+from edgeai_runtime.errors import InputError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+MAX_PIXELS = 40_000_000
+MAX_SIDE = 8192
+
+
+def decode(data: bytes) -> Image:
+    """PNG or JPEG bytes to an RGB image.
+
+    Transparency is dropped, 16-bit grey keeps its upper 8 bits, an EXIF orientation is not applied:
+    the pixels are taken as they lie in the file. Raises InputError for anything else, for a broken
+    file and for more than 40 megapixels (looked up before a single pixel is decoded).
+    """
+    from PIL import Image
+
+    # The limit below is lower than Pillow's own, which would only warn.
+    Image.MAX_IMAGE_PIXELS = None
+    try:
+        image = Image.open(io.BytesIO(data), formats=("PNG", "JPEG"))
+    except Exception:
+        raise InputError(
+            f"The body ({len(data)} bytes) is no PNG or JPEG image; send one of these."
+        ) from None
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise InputError(
+            f"The image has {width} x {height} pixels, more than {MAX_PIXELS // 1_000_000} megapixels; "
+            "send a smaller one."
+        )
+    try:
+        if image.mode.startswith("I"):
+            return Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8)).convert("RGB")
+        return image.convert("RGB")
+    except MemoryError:
+        raise
+    except Exception as error:  # decoders meet broken bytes with exceptions of many kinds
+        raise InputError(f"The {image.format} image is broken ({error}); send it again.") from None
+
+
+def resize(
+    image: Image,
+    height: int,
+    width: Optional[int] = None,
+    min_width: int = 1,
+    max_width: int = MAX_SIDE,
+) -> Image:
+    """Bilinear, to `height` and `width` pixels.
+
+    Without `width` the aspect ratio is kept: the new width is old width x height / old height,
+    rounded to the nearest whole pixel (halves up), at least 1, then brought into
+    [min_width, max_width]. Only then is the image stretched or squeezed to that width;
+    nothing is ever cut off or padded.
+    """
+    from PIL import Image
+
+    if width is None:
+        # In whole numbers, so that every platform rounds alike.
+        kept = (2 * image.width * height + image.height) // (2 * image.height)
+        width = max(1, min_width, min(kept, max_width))
+    return image.resize((width, height), Image.Resampling.BILINEAR)
+
+
+def normalize(image: Image, mean: Sequence[float], std: Sequence[float]) -> "np.ndarray[Any, Any]":
+    """(x / 255 - mean) / std for each channel, in the order red, green, blue: float32 [H, W, 3]."""
+    array = np.array(image, dtype=np.float32)
+    # In place: a large image exists once.
+    array /= np.float32(255)
+    array -= np.asarray(mean, dtype=np.float32)
+    array /= np.asarray(std, dtype=np.float32)
+    return array
+
+
+def layout(image: Any, color: str, order: str) -> "np.ndarray[Any, Any]":
+    """[H, W, 3] (float32 after `normalize`, else uint8) to a batch of one: [1, 3, H, W] or [1, H, W, 3].
+
+    `color`: RGB or BGR, `order`: NCHW or NHWC. The tensor is contiguous.
+    """
+    array = np.asarray(image)
+    if color == "BGR":
+        array = array[:, :, ::-1]
+    if order == "NCHW":
+        array = array.transpose(2, 0, 1)
+    return np.ascontiguousarray(array[np.newaxis])

@@ -1,0 +1,121 @@
+"""A model that answers: the backend, its pipeline, its name."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Mapping, Optional, Sequence, Tuple
+
+import numpy as np
+
+from edgeai_runtime.backends.base import Backend, Tensors, TensorSpec
+from edgeai_runtime.backends.datatypes import TO_NUMPY, datatype_of
+from edgeai_runtime.errors import BackendError, InputError
+from edgeai_runtime.release import Pipeline
+from edgeai_runtime.serving import pipeline as processing
+from edgeai_runtime.serving.blank import grey_png
+
+
+class Model:
+    """One model of a generation. Its methods block; call them from one thread at a time."""
+
+    def __init__(
+        self,
+        name: str,
+        version: str,
+        engine: str,
+        backend: Backend,
+        pipeline: Pipeline,
+        labels: Optional[Sequence[str]] = None,
+    ) -> None:
+        """Raises InputError when the pipeline does not fit together or the model has several inputs."""
+        self.name = name
+        self.version = version
+        self.engine = engine
+        self._backend = backend
+        self._pipeline = pipeline
+        self._labels = labels
+        processing.check(pipeline, f"{name} {version}, pipeline")
+        if pipeline.pre and len(backend.inputs) != 1:
+            raise InputError(
+                f"{name} {version}: the model has {len(backend.inputs)} inputs, a pipeline fills exactly one; "
+                "export it with one input or remove the pipeline."
+            )
+
+    @property
+    def inputs(self) -> Tuple[TensorSpec, ...]:
+        return self._backend.inputs
+
+    @property
+    def outputs(self) -> Tuple[TensorSpec, ...]:
+        return self._backend.outputs
+
+    @property
+    def takes_images(self) -> bool:
+        return bool(self._pipeline.pre)
+
+    def infer(self, feeds: Tensors) -> Tensors:
+        """Tensors in, the model's own tensors out; the pipeline has no part in it.
+
+        Raises InputError when the tensors are not what the model takes, BackendError when it fails.
+        """
+        self._check_feeds(feeds)
+        return self._run(feeds)
+
+    def infer_image(self, data: bytes) -> Tensors:
+        """The bytes of a PNG or JPEG in, the pipeline's answer out. Raises InputError, BackendError."""
+        if not self.takes_images:
+            raise InputError(
+                f"{self.name} {self.version} takes no images, its release has no pipeline; send tensors."
+            )
+        feeds = {self.inputs[0].name: processing.prepare(self._pipeline, data)}
+        outputs = self._run(feeds)
+        try:
+            return processing.interpret(self._pipeline, outputs, self._labels)
+        except BackendError as error:
+            raise BackendError(f"{self.name} {self.version}: {error.message}") from None
+
+    def warm_up(self) -> float:
+        """Answer once, so that the first request is as fast as the others; the milliseconds it took.
+
+        A grey image through the pipeline, or zeros where the shapes say what fits (a free first
+        dimension is a batch of one); a model with other free dimensions is left cold.
+        Raises BackendError when the model cannot answer.
+        """
+        started = time.perf_counter()
+        if self.takes_images:
+            self.infer_image(grey_png(256, 64))
+        elif all(-1 not in spec.shape[1:] and spec.datatype != "BYTES" for spec in self.inputs):
+            self._run({spec.name: _zeros(spec) for spec in self.inputs})
+        return (time.perf_counter() - started) * 1000
+
+    def close(self) -> None:
+        """Give the backend's memory back."""
+        self._backend.close()
+
+    def _run(self, feeds: Mapping[str, "np.ndarray[Any, Any]"]) -> Tensors:
+        try:
+            return self._backend.run(feeds)
+        except BackendError as error:
+            given = ", ".join(f"{name} {list(array.shape)}" for name, array in feeds.items())
+            raise BackendError(
+                f"{self.name} {self.version} failed on the input {given} ({error.message}); "
+                "send another input, or roll the release back if inputs like this are to be answered."
+            ) from None
+
+    def _check_feeds(self, feeds: Tensors) -> None:
+        specs = {spec.name: spec for spec in self.inputs}
+        expected = f"{self.name} {self.version} takes {', '.join(map(str, self.inputs))}"
+        for name in [*specs, *feeds]:
+            if name not in specs:
+                raise InputError(f"The input '{name}' is unknown; {expected}.")
+            if name not in feeds:
+                raise InputError(f"The input '{name}' is missing; {expected}.")
+        for name, array in feeds.items():
+            if datatype_of(array) != specs[name].datatype or not specs[name].admits(array.shape):
+                raise InputError(
+                    f"The input '{name}' is {datatype_of(array)} {list(array.shape)}; {expected}."
+                )
+
+
+def _zeros(spec: TensorSpec) -> "np.ndarray[Any, Any]":
+    return np.zeros([max(size, 1) for size in spec.shape], dtype=TO_NUMPY[spec.datatype])

@@ -1,0 +1,102 @@
+"""A generation's directory to models that are loaded, warm and ready."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Callable, Dict, Mapping
+
+from edgeai_runtime.backends.select import open_backend
+from edgeai_runtime.errors import InputError
+from edgeai_runtime.release import Release
+from edgeai_runtime.serving.model import Model
+from edgeai_runtime.serving.text import read_labels
+from edgeai_runtime.settings import load_toml
+
+SCHEMA = 1
+
+
+@dataclass
+class Generation:
+    """The models of one generation by name; none is valid. `warmup_ms`: of all of them together."""
+
+    number: int
+    models: Dict[str, Model] = field(default_factory=dict)
+    warmup_ms: float = 0.0
+
+    def close(self) -> None:
+        for model in self.models.values():
+            model.close()
+
+
+def read_manifest(directory: Path) -> Dict[str, Any]:
+    """The manifest.json of a generation. Keys this runtime does not know are left alone: the runtime
+    before and the one after write here too. Raises InputError."""
+    path = directory / "manifest.json"
+    try:
+        manifest = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise InputError(
+            f"{directory}: no manifest.json, so this is no finished generation; make it again with a trial."
+        ) from None
+    except ValueError as error:
+        raise InputError(f"{path}: not JSON ({error}); make the generation again with a trial.") from None
+    if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
+        raise InputError(f"{path}: schema {SCHEMA} is expected here; make the generation again with a trial.")
+    for key in ("generation", "models"):
+        if key not in manifest:
+            raise InputError(f"{path}: the key '{key}' is missing; make the generation again with a trial.")
+    return manifest
+
+
+def load_generation(directory: Path, progress: Callable[[str], None] = lambda _: None) -> Generation:
+    """Load and warm up every model of a generation, one after the other (their peaks do not add up).
+
+    Raises InputError when the directory is not whole, BackendError when a model does not load or
+    does not answer its warm-up.
+    """
+    manifest = read_manifest(directory)
+    threads = _threads(directory / "runtime.toml", manifest["models"])
+    generation = Generation(number=manifest["generation"])
+    try:
+        for name, entry in sorted(manifest["models"].items()):
+            progress(f"loading {name} {entry.get('version')}")
+            model = _load_model(directory / "models" / name, name, entry, threads[name])
+            generation.models[name] = model
+            generation.warmup_ms += model.warm_up()
+    except BaseException:
+        generation.close()
+        raise
+    return generation
+
+
+def _load_model(directory: Path, name: str, entry: Mapping[str, Any], threads: int) -> Model:
+    manifest = directory / "release.json"
+    if not manifest.is_file():
+        raise _missing(manifest)
+    release = Release.from_json(manifest.read_bytes(), origin=str(manifest))
+    if (release.name, release.version) != (name, entry.get("version")):
+        raise InputError(
+            f"{manifest}: this is {release.name} {release.version}, the generation's manifest says "
+            f"{name} {entry.get('version')}; make the generation again with a trial."
+        )
+    graph = directory / "model.onnx"
+    if not graph.is_file():
+        raise _missing(graph)
+    labels = read_labels(directory / "labels.txt") if release.labels else None
+    engine = entry.get("engine", "onnxruntime")
+    backend = open_backend(engine, graph, threads)
+    return Model(name, release.version, engine, backend, release.pipeline, labels)
+
+
+def _threads(path: Path, models: Mapping[str, Any]) -> Dict[str, int]:
+    table = load_toml(path)
+    configured = table.get("models", {})
+    return {name: configured.get(name, {}).get("threads", 1) for name in models}
+
+
+def _missing(path: Path) -> InputError:
+    return InputError(
+        f"{path}: missing, or it points to nothing in the store; make the generation again with a trial."
+    )

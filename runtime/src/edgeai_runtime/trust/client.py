@@ -1,0 +1,170 @@
+"""The depot through TUF: signed, fresh metadata that starts from the root pinned on the device.
+
+python-tuf 5 (the last for Python 3.8) takes its trust anchor from a file, 7 wants it as an argument.
+The library works in a scratch copy of the trusted metadata; what it accepted is then kept durably,
+so that a power cut cannot make the device forget what it has seen and take something older.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import inspect
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any, Dict, Iterator
+
+from tuf.api import exceptions
+from tuf.ngclient.config import UpdaterConfig
+from tuf.ngclient.fetcher import FetcherInterface
+from tuf.ngclient.updater import Updater
+
+from edgeai_runtime.durable import write_atomic
+from edgeai_runtime.errors import InputError, TrustError
+from edgeai_runtime.trust import transfer
+
+KEPT = ("root.json", "timestamp.json", "snapshot.json", "targets.json")
+
+
+class _Fetcher(FetcherInterface):
+    """Lets python-tuf download through our own transfer (file://, no proxies)."""
+
+    def _fetch(self, url: str) -> Iterator[bytes]:
+        try:
+            yield transfer.read(url, limit=UpdaterConfig().targets_max_length)
+        except transfer.NotThere as error:
+            raise exceptions.DownloadHTTPError(str(error), 404) from None
+
+
+class Client:
+    """What one bundle says, verified. Made by `connect`."""
+
+    def __init__(self, updater: Updater, depot_url: str, scratch: Path) -> None:
+        self._updater = updater
+        self._depot_url = depot_url
+        self._scratch = scratch
+
+    def target(self, name: str) -> Dict[str, Any]:
+        """The {"sha256", "size"} of a target, e.g. "locks/supervisor.json".
+
+        Raises TrustError when the bundle has no such target.
+        """
+        with _explained(self._depot_url):
+            info = self._updater.get_targetinfo(name)
+        if info is None:
+            raise NotInBundle(
+                f"{self._depot_url}: the bundle has no {name}; build and deploy one that has it."
+            )
+        return {"sha256": info.hashes["sha256"], "size": info.length}
+
+    def read(self, name: str) -> bytes:
+        """The content of a target; raises TrustError, TransferError."""
+        with _explained(self._depot_url):
+            info = self._updater.get_targetinfo(name)
+            if info is None:
+                raise NotInBundle(
+                    f"{self._depot_url}: the bundle has no {name}; build and deploy one that has it."
+                )
+            path = self._updater.download_target(info, str(self._scratch / "target"))
+            return Path(path).read_bytes()
+
+
+class NotInBundle(TrustError):
+    """The bundle is in order, and does not have what was asked for."""
+
+
+@contextlib.contextmanager
+def connect(depot_url: str, pinned_root: bytes, cache: Path, keep: bool) -> Iterator[Client]:
+    """Refresh the depot's metadata from `pinned_root` and what `cache` remembers.
+
+    `cache` is a directory (it need not exist); one pinned root's memory never mixes with another's.
+    `keep=False` leaves it as it is. Raises TrustError (wrong root, expired, older than seen, tampered)
+    and TransferError.
+    """
+    depot_url = depot_url.rstrip("/")
+    memory = cache / hashlib.sha256(pinned_root).hexdigest()
+    with tempfile.TemporaryDirectory(prefix="edgeai-trust-") as directory:
+        scratch = Path(directory)
+        metadata = scratch / "metadata"
+        metadata.mkdir()
+        for name in KEPT:
+            if (memory / name).is_file():
+                shutil.copyfile(memory / name, metadata / name)
+        try:
+            with _explained(depot_url):
+                updater = _updater(metadata, depot_url, pinned_root)
+                updater.refresh()
+        finally:
+            if keep:
+                _remember(metadata, memory)
+        yield Client(updater, depot_url, scratch)
+
+
+def _updater(metadata: Path, depot_url: str, pinned_root: bytes) -> Updater:
+    anchor = metadata / "root.json"
+    if not anchor.exists():
+        anchor.write_bytes(pinned_root)
+    options: Dict[str, Any] = {}
+    if "bootstrap" in inspect.signature(Updater.__init__).parameters:
+        options["bootstrap"] = anchor.read_bytes()
+    return Updater(
+        str(metadata),
+        f"{depot_url}/metadata/",
+        target_base_url=f"{depot_url}/targets/",
+        fetcher=_Fetcher(),
+        **options,
+    )
+
+
+def _remember(metadata: Path, memory: Path) -> None:
+    """Keep what the library accepted; the library writes only verified files."""
+    for name in KEPT:
+        accepted = metadata / name
+        if not accepted.is_file():
+            continue
+        data = accepted.read_bytes()
+        kept = memory / name
+        if not kept.is_file() or kept.read_bytes() != data:
+            write_atomic(kept, data)
+
+
+@contextlib.contextmanager
+def _explained(depot_url: str) -> Iterator[None]:
+    """Turn the library's errors into a sentence that says what to do."""
+    try:
+        yield
+    except exceptions.ExpiredMetadataError as error:
+        raise TrustError(
+            f"{depot_url}: the bundle has expired ({error}); what serves goes on serving, but only a fresh "
+            "bundle is taken: build one on the workstation and deploy it."
+        ) from None
+    except exceptions.BadVersionNumberError as error:
+        raise TrustError(
+            f"{depot_url}: the bundle is older than one this device has seen ({error}); deploy the newest bundle."
+        ) from None
+    except exceptions.UnsignedMetadataError as error:
+        raise TrustError(
+            f"{depot_url}: the bundle is not signed by the keys this device trusts ({error}); build it with the "
+            "keys the device was provisioned with, or provision the device with the new root."
+        ) from None
+    except exceptions.DownloadHTTPError as error:
+        raise transfer.NotThere(str(error)) from None
+    except exceptions.DownloadError as error:
+        raise TrustError(
+            f"{depot_url}: the depot sends something else than was signed ({error}); copy the bundle to it again."
+        ) from None
+    except exceptions.RepositoryError as error:
+        raise TrustError(
+            f"{depot_url}: the bundle's metadata is not in order ({error}); copy the bundle to the depot again."
+        ) from None
+
+
+def read_pinned_root(path: Path) -> bytes:
+    """The root metadata a device was provisioned with; raises InputError when it is not there."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        raise InputError(
+            f"{path}: the pinned root is missing; provision this device with the bundle's metadata/1.root.json."
+        ) from None

@@ -1,0 +1,92 @@
+"""Bring a release to the device: its manifest through TUF, its files by the digests in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable
+
+from edgeai_runtime.durable import append_journal, device_lock, write_atomic
+from edgeai_runtime.errors import InputError, TrustError
+from edgeai_runtime.paths import Paths
+from edgeai_runtime.release import Release
+from edgeai_runtime.trust import store
+from edgeai_runtime.trust.client import connect, read_pinned_root
+
+
+@dataclass(frozen=True)
+class FetchResult:
+    """`release`: digest of the manifest is `digest`; sizes in bytes; `bytes_fetched` is a forecast in a check."""
+
+    release: Release
+    digest: str
+    bytes_fetched: int
+    bytes_present: int
+    changed: bool
+
+
+def fetch_release(
+    paths: Paths,
+    depot_url: str,
+    name: str,
+    version: str,
+    check: bool = False,
+    progress: Callable[[str], None] = lambda sentence: None,
+) -> FetchResult:
+    """Fetch a release into the store; what is there already is not transferred again.
+
+    It counts as fetched only once every file is there and proved. `check` predicts, changes nothing.
+    Raises InputError (not provisioned), TrustError, TransferError.
+    """
+    if check:
+        return _fetch(paths, depot_url, name, version, check, progress)
+    with device_lock(paths):
+        return _fetch(paths, depot_url, name, version, check, progress)
+
+
+def load_release(paths: Paths, name: str, version: str) -> Release:
+    """A release that was fetched; raises InputError when it was not."""
+    record = _record(paths, name, version)
+    if not record.is_file():
+        raise InputError(
+            f"{name} {version} is not on this device; fetch it first with `edgeai fetch {name} {version}`."
+        )
+    return Release.from_json(record.read_bytes(), str(record))
+
+
+def _record(paths: Paths, name: str, version: str) -> Path:
+    """The manifest of a fetched release; written last, so that its presence means all files are there."""
+    return paths.trust / "releases" / name / f"{version}.json"
+
+
+def _fetch(
+    paths: Paths, depot_url: str, name: str, version: str, check: bool, progress: Callable[[str], None]
+) -> FetchResult:
+    target = f"releases/{name}/{version}.json"
+    pinned = read_pinned_root(paths.root_json)
+    with connect(depot_url, pinned, paths.trust, keep=not check) as depot:
+        manifest = depot.read(target)
+    release = Release.from_json(manifest, f"{depot_url}, {target}")
+    if (release.name, release.version) != (name, version):
+        raise TrustError(
+            f"{depot_url}, {target}: the manifest is of {release.name} {release.version}; build the bundle again."
+        )
+    record = _record(paths, name, version)
+    known = record.read_bytes() if record.is_file() else None
+    if known not in (None, manifest):
+        raise TrustError(
+            f"{name} {version} is on this device with other content than in the depot {depot_url}; "
+            "a version never changes, so publish the new content under a new version."
+        )
+    missing = [blob for blob in release.blobs if not store.has_blob(paths, blob.sha256, blob.size)]
+    fetched = sum(blob.size for blob in missing)
+    present = sum(blob.size for blob in release.blobs) - fetched
+    changed = bool(missing) or known is None
+    if changed and not check:
+        for number, blob in enumerate(missing, 1):
+            store.fetch_blob(paths, depot_url, blob.sha256, blob.size)
+            if number % 25 == 0 or number == len(missing):
+                progress(f"{number} of {len(missing)} files of {name} {version}")
+        write_atomic(record, manifest)
+        append_journal(paths, "fetched", "device", release=name, version=version, digest=release.digest)
+    return FetchResult(release, release.digest, fetched, present, changed)

@@ -1,0 +1,40 @@
+"""The device's store: blobs by the sha256 of their content, fetched from a depot when missing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgeai_runtime.paths import Paths
+from edgeai_runtime.trust import transfer
+
+
+def blob_name(sha256: str) -> str:
+    """Where a blob lies below a bundle's or depot's root."""
+    return f"blobs/sha256/{sha256[:2]}/{sha256}"
+
+
+def blob_url(depot_url: str, sha256: str) -> str:
+    """Where a depot serves a blob."""
+    return f"{depot_url.rstrip('/')}/{blob_name(sha256)}"
+
+
+def blob_path(paths: Paths, sha256: str) -> Path:
+    """Where a blob lies, or would lie, in the device's store."""
+    return paths.store / "sha256" / sha256[:2] / sha256
+
+
+def has_blob(paths: Paths, sha256: str, size: int) -> bool:
+    """Whether the blob is there whole: a file gets its name only after its digest was checked."""
+    path = blob_path(paths, sha256)
+    return path.is_file() and path.stat().st_size == size
+
+
+def fetch_blob(paths: Paths, depot_url: str, sha256: str, size: int) -> int:
+    """Make sure the blob is in the store; returns the bytes that had to be transferred, 0 if it was there.
+
+    Raises TransferError and TrustError.
+    """
+    if has_blob(paths, sha256, size):
+        return 0
+    partial = paths.store / "partial" / sha256
+    return transfer.fetch(blob_url(depot_url, sha256), partial, blob_path(paths, sha256), sha256, size)

@@ -1,0 +1,138 @@
+"""A stand-in for the serving process: the keeper's control protocol and real HTTP, standard library only.
+
+It runs as `opt/edgeai/envs/<digest>/bin/python` of a test's device and behaves as the file
+`mode.json` in its generation's directory says. Keys (all optional):
+fail (sentence: says "failed"), crash_at_start, never_ready, refuse_accept, crash_after (requests),
+no_heartbeat, hang_after (requests: stops answering and beating), error_every (each n-th answer is 500),
+ready_when (a file's path: ready once it exists), slow_s (seconds an answer takes).
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+
+HEARTBEAT_S = 0.05
+QUIET_S = 0.5
+
+
+class StandIn:
+    def __init__(self, options):
+        directory = Path(options.generation)
+        self.generation = int(directory.name)
+        path = directory / "mode.json"
+        self.mode = json.loads(path.read_text()) if path.exists() else {}
+        self.listeners = [socket.socket(fileno=number) for number in options.listen_fd]
+        self.control = socket.socket(fileno=options.control_fd)
+        self.requests = self.errors = 0
+        self.open = set()
+        self.draining = asyncio.Event()
+
+    def tell(self, event, **fields):
+        self.writer.write(json.dumps({"event": event, **fields}).encode() + b"\n")
+
+    async def run(self):
+        reader, self.writer = await asyncio.open_connection(sock=self.control)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.draining.set)
+        if "fail" in self.mode:
+            self.tell("failed", message=self.mode["fail"])
+            await self.writer.drain()
+            raise SystemExit(1)
+        if self.mode.get("never_ready"):
+            await asyncio.Event().wait()
+        while not Path(self.mode.get("ready_when", "/")).exists():
+            await asyncio.sleep(0.01)
+        servers = [
+            await asyncio.start_server(self.serve, sock=listener, start_serving=False)
+            for listener in self.listeners
+        ]
+        self.tell("ready", address="127.0.0.1:0", warmup_ms=1.0)
+        asyncio.ensure_future(self.obey(reader, servers))
+        asyncio.ensure_future(self.beat())
+        await self.draining.wait()
+        for server in servers:
+            server.close()
+        quiet_since = time.monotonic()
+        while self.open and time.monotonic() - quiet_since < QUIET_S:
+            await asyncio.sleep(0.01)
+            if any(busy["busy"] for busy in map(vars, self.open)):
+                quiet_since = time.monotonic()
+        self.tell("drained")
+        await self.writer.drain()
+
+    async def obey(self, reader, servers):
+        while True:
+            line = await reader.readline()
+            command = json.loads(line)["command"] if line else "drain"
+            if command == "accept" and not self.mode.get("refuse_accept"):
+                for server in servers:
+                    await server.start_serving()
+                self.tell("accepting")
+            if command == "drain":
+                self.draining.set()
+                return
+
+    async def beat(self):
+        while not self.mode.get("no_heartbeat"):
+            self.tell("heartbeat", requests=self.requests, errors=self.errors, p50_ms=None, models={})
+            await asyncio.sleep(HEARTBEAT_S)
+
+    async def serve(self, reader, writer):
+        connection = argparse.Namespace(busy=True)
+        self.open.add(connection)
+        try:
+            while True:
+                connection.busy = False
+                head = await reader.readuntil(b"\r\n\r\n")
+                connection.busy = True
+                length = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
+                if length:
+                    await reader.readexactly(int(length[0].split(b":")[1]))
+                await asyncio.sleep(self.mode.get("slow_s", 0))
+                writer.write(self.answer())
+                await writer.drain()
+                if self.draining.is_set():
+                    break
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            self.open.discard(connection)
+            writer.close()
+
+    def answer(self):
+        self.requests += 1
+        if self.requests == self.mode.get("crash_after"):
+            os._exit(3)
+        if self.requests == self.mode.get("hang_after"):
+            time.sleep(3600)
+        failed = self.requests % self.mode.get("error_every", 10**9) == 0
+        self.errors += failed
+        body = json.dumps({"generation": self.generation, "pid": os.getpid()}).encode()
+        status = "500 Internal Server Error" if failed else "200 OK"
+        close = "Connection: close\r\n" if self.draining.is_set() else ""
+        return f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n{close}\r\n".encode() + body
+
+
+async def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("-m", dest="module")
+    parser.add_argument("--root")
+    parser.add_argument("command")
+    parser.add_argument("--generation")
+    parser.add_argument("--listen-fd", type=int, action="append", default=[])
+    parser.add_argument("--control-fd", type=int)
+    options = parser.parse_args()
+    standin = StandIn(options)
+    if standin.mode.get("crash_at_start"):
+        raise SystemExit(3)
+    environment = {name: os.environ.get(name) for name in ("ORT_DISABLE_TELEMETRY", "NOTIFY_SOCKET")}
+    Path(options.generation, "seen.json").write_text(json.dumps(environment))
+    await standin.run()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
