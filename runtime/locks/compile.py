@@ -10,10 +10,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+from edgeai_runtime.bundle.targets import MANYLINUX
+
 HERE = Path(__file__).resolve().parent
 ARCHITECTURES = ("x86_64", "aarch64")
 PYTHONS = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13")
-GLIBC = "2_28"
 
 
 def compile_lock(source: str, lock: str, *options: str) -> None:
@@ -30,7 +31,7 @@ def main() -> int:
     for architecture in ARCHITECTURES:
         for python in PYTHONS:
             lock = f"{architecture}-cp{python.replace('.', '')}-cpu.txt"
-            platform = f"{architecture}-manylinux_{GLIBC}"
+            platform = f"{architecture}-{MANYLINUX[0]}"
             compile_lock("requirements.in", lock, "--python-platform", platform, "--python-version", python)
             print(lock)
     for name in ("supervisor", "installer"):

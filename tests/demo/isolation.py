@@ -45,7 +45,7 @@ def isolate() -> str:
             code = error.errno or 1
         finally:
             os._exit(code)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    code = os.WEXITSTATUS(os.waitpid(child, 0)[1])
     if code:
         raise NotIsolatedError(f"this system forbids a network namespace of our own ({os.strerror(code)})")
     _leave()

@@ -23,7 +23,14 @@ from edgeai_runtime.keeper import Timing
 from edgeai_runtime.paths import Paths
 
 PATIENCE_S = 20.0
-FAST = {"tick": 0.02, "heartbeat": 1.0, "ready": 5.0, "drain": 5.0, "backoff_first": 0.05, "backoff_last": 0.2}
+FAST = {
+    "tick": 0.02,
+    "heartbeat": 1.0,
+    "ready": 5.0,
+    "drain": 5.0,
+    "backoff_first": 0.05,
+    "backoff_last": 0.2,
+}
 LAUNCH = """
 import json, sys
 from edgeai_runtime.keeper import Keeper, Timing
@@ -77,7 +84,9 @@ class Device:
         manifest = {"schema": 1, "generation": number, "environment": "e1"}
         (directory / "manifest.json").write_text(json.dumps(manifest))
 
-    def launch(self, environment: Optional[Dict[str, str]] = None, **timing: float) -> subprocess.Popen[bytes]:
+    def launch(
+        self, environment: Optional[Dict[str, str]] = None, **timing: float
+    ) -> subprocess.Popen[bytes]:
         arguments = [str(self.paths.root), self.http, json.dumps(Timing(**{**FAST, **timing})._asdict())]
         with open(self.log, "ab") as log:
             return subprocess.Popen(

@@ -9,6 +9,7 @@ ready_when (a file's path: ready once it exists), slow_s (seconds an answer take
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -18,6 +19,10 @@ from pathlib import Path
 
 HEARTBEAT_S = 0.05
 QUIET_S = 0.5
+
+
+class Connection:
+    busy = True
 
 
 class StandIn:
@@ -59,10 +64,11 @@ class StandIn:
         quiet_since = time.monotonic()
         while self.open and time.monotonic() - quiet_since < QUIET_S:
             await asyncio.sleep(0.01)
-            if any(busy["busy"] for busy in map(vars, self.open)):
+            if any(connection.busy for connection in self.open):
                 quiet_since = time.monotonic()
         self.tell("drained")
-        await self.writer.drain()
+        with contextlib.suppress(ConnectionError):  # the keeper may be gone
+            await self.writer.drain()
 
     async def obey(self, reader, servers):
         while True:
@@ -82,7 +88,7 @@ class StandIn:
             await asyncio.sleep(HEARTBEAT_S)
 
     async def serve(self, reader, writer):
-        connection = argparse.Namespace(busy=True)
+        connection = Connection()
         self.open.add(connection)
         try:
             while True:

@@ -42,7 +42,7 @@ class Backend(ABC):
         """Load the model in `path`; one inference uses `threads` threads. Raises BackendError."""
 
     @abstractmethod
-    def run(self, feeds: Mapping[str, "np.ndarray[Any, Any]"]) -> Tensors:
+    def run(self, feeds: Mapping[str, np.ndarray[Any, Any]]) -> Tensors:
         """One inference: a tensor for each input to a tensor for each output. Raises BackendError."""
 
     @abstractmethod

@@ -7,7 +7,7 @@ from typing import Any, Dict
 import numpy as np
 
 # https://github.com/kserve/open-inference-protocol, "Tensor Data Types". BYTES holds Python str or bytes.
-TO_NUMPY: Dict[str, "np.dtype[Any]"] = {
+TO_NUMPY: Dict[str, np.dtype[Any]] = {
     "BOOL": np.dtype(np.bool_),
     "UINT8": np.dtype(np.uint8),
     "UINT16": np.dtype(np.uint16),
@@ -25,6 +25,6 @@ TO_NUMPY: Dict[str, "np.dtype[Any]"] = {
 _FROM_NUMPY = {dtype: name for name, dtype in TO_NUMPY.items()}
 
 
-def datatype_of(array: "np.ndarray[Any, Any]") -> str:
+def datatype_of(array: np.ndarray[Any, Any]) -> str:
     """The V2 name of an array's dtype, e.g. "FP32"; KeyError for one the protocol does not know."""
     return _FROM_NUMPY[array.dtype.newbyteorder("=")]

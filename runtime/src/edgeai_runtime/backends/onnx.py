@@ -10,11 +10,11 @@ from typing import Any, Dict, Mapping, Optional, Tuple
 # onnxruntime reads it while it is imported; afterwards is too late.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
-import numpy as np  # noqa: E402
-import onnxruntime  # type: ignore[import-untyped]  # noqa: E402
+import numpy as np
+import onnxruntime
 
-from edgeai_runtime.backends.base import Backend, Tensors, TensorSpec  # noqa: E402
-from edgeai_runtime.errors import BackendError  # noqa: E402
+from edgeai_runtime.backends.base import Backend, Tensors, TensorSpec
+from edgeai_runtime.errors import BackendError
 
 _DATATYPES: Dict[str, str] = {
     "tensor(bool)": "BOOL",
@@ -57,19 +57,19 @@ class OnnxBackend(Backend):
             session = onnxruntime.InferenceSession(
                 str(path), sess_options=options, providers=["CPUExecutionProvider"]
             )
-        except Exception as error:  # onnxruntime's exceptions share no base but this one
+        except Exception as error:  # noqa: BLE001 - onnxruntime's own share no other base
             raise BackendError(
                 f"{path}: onnxruntime {onnxruntime.__version__} does not load this model "
                 f"({reason(error)}); convert or export it again for this version."
             ) from None
         return cls(session, path)
 
-    def run(self, feeds: Mapping[str, "np.ndarray[Any, Any]"]) -> Tensors:
+    def run(self, feeds: Mapping[str, np.ndarray[Any, Any]]) -> Tensors:
         if self._session is None:
             raise BackendError("The model is closed; load it again to run it.")
         try:
             results = self._session.run(None, dict(feeds))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             raise BackendError(reason(error)) from None
         return {spec.name: np.asarray(result) for spec, result in zip(self.outputs, results)}
 

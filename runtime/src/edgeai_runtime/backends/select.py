@@ -14,4 +14,6 @@ def open_backend(engine: str, path: Path, threads: int) -> Backend:
         from edgeai_runtime.backends.onnx import OnnxBackend
 
         return OnnxBackend.load(path, threads)
-    raise InputError(f"{path}: the engine '{engine}' is unknown here, expected onnxruntime; correct the recipe.")
+    raise InputError(
+        f"{path}: the engine '{engine}' is unknown here, expected onnxruntime; correct the recipe."
+    )

@@ -57,7 +57,9 @@ def choose(rows: Sequence[Row], demanded: str) -> Tuple[Row, Tuple[Row, ...]]:
         elif row is source:
             table.append(replace(row, verdict="chosen", why="the recipe asks for it"))
         else:
-            table.append(replace(row, verdict="chosen", why=f"the recipe asks for it; {_against(row, source)}"))
+            table.append(
+                replace(row, verdict="chosen", why=f"the recipe asks for it; {_against(row, source)}")
+            )
     return next(row for row in table if row.verdict == "chosen"), tuple(table)
 
 

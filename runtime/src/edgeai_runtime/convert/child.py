@@ -17,7 +17,9 @@ from edgeai_runtime.errors import ConvertError
 TIME_LIMIT_S = 1800.0
 
 
-def run_child(job: bytes, work: str, progress: Callable[[str], None], time_limit_s: float = TIME_LIMIT_S) -> List[Row]:
+def run_child(
+    job: bytes, work: str, progress: Callable[[str], None], time_limit_s: float = TIME_LIMIT_S
+) -> List[Row]:
     """Convert and measure in a process of its own; returns the measured rows in the job's order.
 
     The child answers JSON lines: {"progress": sentence}, {"row": {…}}, {"error": sentence}.
@@ -56,7 +58,8 @@ def run_child(job: bytes, work: str, progress: Callable[[str], None], time_limit
         if status != 0:
             complaints.seek(0)
             raise ConvertError(
-                f"the conversion ended while {doing}: {_ending(status, in_time, time_limit_s, complaints.read())}; "
+                f"the conversion ended while {doing}: "
+                f"{_ending(status, in_time, time_limit_s, complaints.read())}; "
                 "choose another recipe for this device class."
             )
     return rows
@@ -69,4 +72,6 @@ def _ending(status: int, in_time: bool, time_limit_s: float, complaints: bytes) 
         killed = " (out of memory?)" if -status == signal.SIGKILL else ""
         return f"its process died of {signal.Signals(-status).name}{killed}"
     lines = complaints.decode(errors="replace").strip().splitlines()
-    return f"its process failed with {lines[-1][:300]}" if lines else f"its process ended with status {status}"
+    return (
+        f"its process failed with {lines[-1][:300]}" if lines else f"its process ended with status {status}"
+    )

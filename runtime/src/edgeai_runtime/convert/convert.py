@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, Dict, Optional, Tuple
 
 from edgeai_runtime.convert import conversion, fingerprint
 from edgeai_runtime.convert.candidates import Candidate, candidates, choose, recipe_name
@@ -44,7 +44,17 @@ def convert_release(
     what = f"{release.name} {release.version} to {recipe_name(recipe)}"
     if check:
         return Conversion(
-            digest, "", recipe.engine, recipe_name(recipe), None, None, None, 0, (), True, (f"would convert {what}",)
+            digest,
+            "",
+            recipe.engine,
+            recipe_name(recipe),
+            None,
+            None,
+            None,
+            0,
+            (),
+            True,
+            (f"would convert {what}",),
         )
     with device_lock(paths):
         kept = _kept(paths, digest)  # by whoever held the lock
@@ -117,15 +127,15 @@ def _need_blobs(paths: Paths, release: Release) -> None:
     for blob in release.blobs:
         if not blob_path(paths, blob.sha256).is_file():
             raise ConvertError(
-                f"{release.name} {release.version}: the file {blob.sha256[:12]}… is not in this device's store; "
-                f"fetch the release first."
+                f"{release.name} {release.version}: the file {blob.sha256[:12]}… is not in this device's "
+                "store; fetch the release first."
             )
 
 
 def _job(
     paths: Paths,
     release: Release,
-    plan: "tuple[Candidate, ...]",
+    plan: Tuple[Candidate, ...],
     threads: int,
     inputs: Dict[str, Any],
     work: Path,
@@ -141,7 +151,7 @@ def _job(
     return json.dumps(job).encode()
 
 
-def _work_directory(paths: Paths) -> "tempfile.TemporaryDirectory[str]":
+def _work_directory(paths: Paths) -> tempfile.TemporaryDirectory[str]:
     """A directory on the store's file system; what a power cut left of an earlier one goes first."""
     paths.conversions.mkdir(parents=True, exist_ok=True)
     for left in paths.conversions.glob(f"{_WORK}*"):
@@ -157,6 +167,6 @@ def _into_store(paths: Paths, file: Path) -> str:
     with open(file, "rb") as content:
         os.fchmod(content.fileno(), 0o644)
         os.fsync(content.fileno())
-    os.replace(file, target)
+    file.replace(target)
     fsync_directory(target.parent)
     return sha256

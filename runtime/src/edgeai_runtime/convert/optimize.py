@@ -25,7 +25,7 @@ def optimize(source: Path, target: Path) -> str:
             onnxruntime.InferenceSession(str(source), options, providers=["CPUExecutionProvider"])
             onnxruntime.InferenceSession(str(target), providers=["CPUExecutionProvider"])
             return level
-        except Exception:  # pybind's exceptions share no base but this; the next level decides
+        except Exception:  # noqa: BLE001, S112 - pybind's share no base but this; the next level decides
             continue
     shutil.copyfile(source, target)
     return "none"

@@ -48,7 +48,9 @@ def finish(path: Path, source: Path) -> None:
     model.metadata_props.extend(metadata)
     model.ir_version = min(model.ir_version, HIGHEST_IR)
     # onnxruntime declares every domain it knows; an older one refuses versions of those it does not.
-    used = {node.domain for node in model.graph.node} | {function.domain for function in model.functions} | {""}
+    used = (
+        {node.domain for node in model.graph.node} | {function.domain for function in model.functions} | {""}
+    )
     kept = [entry for entry in model.opset_import if entry.domain in used]
     del model.opset_import[:]
     model.opset_import.extend(kept)
@@ -71,7 +73,9 @@ def _load(source: Path, name: str) -> onnx.ModelProto:
             f"{name}: the file is no complete ONNX model ({first_line(error)}); export it again."
         ) from error
     if not model.graph.node:
-        raise ConvertError(f"{name}: the file is no complete ONNX model (its graph is empty); export it again.")
+        raise ConvertError(
+            f"{name}: the file is no complete ONNX model (its graph is empty); export it again."
+        )
     return model
 
 

@@ -35,5 +35,7 @@ def prune(path: Path, share: float, name: str) -> None:
             tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
             pruned += 1
     if not pruned:
-        raise ConvertError(f"{name}: no layer has constant float weights to prune; set prune = 0 in the recipe.")
+        raise ConvertError(
+            f"{name}: no layer has constant float weights to prune; set prune = 0 in the recipe."
+        )
     onnx.save(model, str(path))

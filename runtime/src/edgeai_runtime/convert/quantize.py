@@ -21,7 +21,7 @@ DYNAMIC_OPERATORS = ("Gemm", "MatMul")
 _QUANTIZED = {"QuantizeLinear", "DynamicQuantizeLinear", "DynamicQuantizeMatMul"}
 
 
-class ImageReader(quantization.CalibrationDataReader):
+class ImageReader(quantization.CalibrationDataReader):  # type: ignore[misc]  # the base is untyped
     """Gives the calibrator one prepared image after the other; never holds more than one.
 
     Each input is float32 in the shape and layout of the release's pre-processing.
@@ -54,7 +54,9 @@ def quantize_static(
     # onnxruntime 1.19 sets the range of every Softmax output, and fails when it did not calibrate it:
     # have it calibrated, but leave it as it is.
     graph = onnx.load(str(source), load_external_data=False).graph
-    bystanders = [node.name for node in graph.node if node.op_type == "Softmax"] if "Softmax" not in operators else []
+    bystanders = (
+        [node.name for node in graph.node if node.op_type == "Softmax"] if "Softmax" not in operators else []
+    )
     del graph
     _guarded(
         quantization.quantize_static,
@@ -109,7 +111,8 @@ def _guarded(quantizer: Callable[..., None], name: str, *args: Any, **options: A
         raise
     except Exception as error:  # the quantizer raises what it likes, down to KeyError
         raise ConvertError(
-            f"{name}: it cannot be quantized ({first_line(error)}); choose other operators or no quantization."
+            f"{name}: it cannot be quantized ({first_line(error)}); "
+            "choose other operators or no quantization."
         ) from error
 
 
@@ -117,6 +120,6 @@ def _check_quantized(path: Path, operators: Sequence[str], name: str) -> None:
     nodes = onnx.load(str(path), load_external_data=False).graph.node
     if not any(node.op_type in _QUANTIZED for node in nodes):
         raise ConvertError(
-            f"{name}: nothing was quantized, it has no {' or '.join(operators)} with constant weights outside "
-            'of subgraphs; name other operators in the recipe or set quantize = "none".'
+            f"{name}: nothing was quantized, it has no {' or '.join(operators)} with constant weights "
+            'outside of subgraphs; name other operators in the recipe or set quantize = "none".'
         )

@@ -29,10 +29,14 @@ class KeeperClient:
         try:
             answer = json.loads(self._exchange(json.dumps(message).encode() + b"\n", timeout_s))
         except PermissionError:
-            raise KeeperError(f"{path}: this user may not ask the keeper; run as the keeper's user.") from None
+            raise KeeperError(
+                f"{path}: this user may not ask the keeper; run as the keeper's user."
+            ) from None
         except (FileNotFoundError, ConnectionRefusedError):
-            raise KeeperError(f"{path}: the keeper is not running; start its service, then try again.") from None
-        except socket.timeout:  # noqa: UP041 - TimeoutError is another class before Python 3.10
+            raise KeeperError(
+                f"{path}: the keeper is not running; start its service, then try again."
+            ) from None
+        except socket.timeout:
             raise KeeperError(
                 f"{path}: the keeper did not answer within {timeout_s:g} s; look at its status and its log."
             ) from None

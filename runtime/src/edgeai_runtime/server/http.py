@@ -41,6 +41,7 @@ class Connection(asyncio.Protocol):
         self._draining = False
         self._arriving = False  # a request has begun and is not whole
         self._in_head = True
+        self._unparsed = 0  # bytes of a head that is not whole yet
         self._deaf = False  # what still comes is read and thrown away
         self._client_done = False  # the client closed its direction
         self._writable = True
@@ -53,7 +54,7 @@ class Connection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._opened(self)
-        self._wait_for_request()
+        self._wait_for_client()
 
     def connection_lost(self, exc: Optional[Exception]) -> None:
         self._stop_waiting()
@@ -77,7 +78,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         while data and not self._deaf:
             if self._in_head:
-                self._head_size += len(data)
+                self._unparsed += len(data)
             rest = b""
             try:
                 self._parser.feed_data(data)
@@ -87,13 +88,14 @@ class Connection(asyncio.Protocol):
                 self._parser = httptools.HttpRequestParser(self)
             except httptools.HttpParserError as error:
                 self._refuse(400, f"This is not HTTP/1.1 ({error}); send a proper request.")
-            if self._in_head and self._head_size > self._limits.head:
-                self._refuse(431, f"The headers are larger than {self._limits.head} bytes; send fewer.")
+            if self._in_head and self._unparsed > self._limits.head:
+                self._refuse_head()
             data = rest
         if self._queue and self._task is not None:
             # The client sends ahead: let it wait, its requests are answered one at a time.
             self._transport.pause_reading()
-        self._next()
+        if self._queue:
+            self._next()
 
     # What httptools tells us.
 
@@ -107,13 +109,16 @@ class Connection(asyncio.Protocol):
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers_size += len(name) + len(value)
+        if self._headers_size > self._limits.head:
+            self._refuse_head()
         self._headers[name.lower().decode("latin-1")] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
         self._in_head = False
-        self._head_size = 0
+        self._unparsed = 0
         length = self._headers.get("content-length", "0")
-        if length.isdigit() and int(length) > self._limits.body:
+        if length.isdecimal() and int(length) > self._limits.body:
             self._refuse_body()
         elif self._headers.get("expect", "").lower() == "100-continue" and self._task is None:
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -146,14 +151,15 @@ class Connection(asyncio.Protocol):
         """Answer what is on its way here, then close."""
         self._draining = True
         if self._task is None and not self._queue and not self._arriving and not self._finishing:
-            self._wait_for_request()
+            self._wait_for_client()
 
     # Answering.
 
     def _next(self) -> None:
-        if self._task is not None or not self._writable or self._finishing:
+        if self._task is not None or self._finishing:
             return
-        if not self._queue:
+        if not self._queue or not self._writable:
+            self._wait_for_client()
             return
         self._stop_waiting()
         item = self._queue.popleft()
@@ -182,11 +188,10 @@ class Connection(asyncio.Protocol):
         self._transport.write("\r\n".join(lines).encode("latin-1") + response.body)
         if close:
             self._finish()
-        elif more:
-            self._next()
         else:
-            self._transport.resume_reading()
-            self._wait_for_request()
+            if not more:
+                self._transport.resume_reading()
+            self._next()
 
     def _refuse(self, status: int, message: str) -> None:
         """Answer with an error after what is queued, and hear nothing more from this client."""
@@ -195,13 +200,16 @@ class Connection(asyncio.Protocol):
             self._arriving = False
             self._queue.append(error_response(status, message))
 
+    def _refuse_head(self) -> None:
+        self._refuse(431, f"The headers are larger than {self._limits.head} bytes; send fewer.")
+
     def _refuse_body(self) -> None:
         self._refuse(413, f"The body is larger than {self._limits.body >> 20} MiB; send a smaller one.")
 
     def _begin(self) -> None:
         self._url = b""
         self._headers: Dict[str, str] = {}
-        self._head_size = 0
+        self._headers_size = 0
         self._body: List[bytes] = []
         self._body_size = 0
 
@@ -216,7 +224,7 @@ class Connection(asyncio.Protocol):
             self._timer.cancel()
             self._timer = None
 
-    def _wait_for_request(self) -> None:
+    def _wait_for_client(self) -> None:
         if self._transport.get_write_buffer_size():
             self._wait(self._limits.take_s, self._untaken)
         elif self._arriving:
@@ -229,7 +237,7 @@ class Connection(asyncio.Protocol):
         if self._transport.get_write_buffer_size():
             self._transport.abort()
         else:
-            self._wait_for_request()
+            self._wait_for_client()
 
     def _too_slow(self) -> None:
         self._refuse(408, f"The request did not arrive within {self._limits.arrive_s:g} s; send it faster.")
@@ -244,7 +252,11 @@ class Connection(asyncio.Protocol):
         if self._client_done:
             self._transport.close()
             return
-        self._transport.write_eof()
+        try:
+            self._transport.write_eof()
+        except OSError:  # the client is gone already
+            self._transport.abort()
+            return
         self._transport.resume_reading()
         pending = self._transport.get_write_buffer_size()
         self._wait(self._limits.take_s if pending else self._limits.linger_s, self._transport.abort)

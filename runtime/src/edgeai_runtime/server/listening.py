@@ -10,8 +10,9 @@ import asyncio
 import errno
 import logging
 import socket
-from typing import List, Optional, Sequence, Set
+from typing import Optional, Sequence, Set
 
+from edgeai_runtime.address import parse_address
 from edgeai_runtime.errors import InputError
 from edgeai_runtime.server.http import Answer, Connection
 from edgeai_runtime.server.limits import Limits
@@ -23,13 +24,10 @@ _RETRY_S = 0.5
 
 def bind(http: str) -> socket.socket:
     """A listening TCP socket on "host:port" (port 0: any free one). Raises InputError."""
-    host, _, port = http.rpartition(":")
-    if not host or not port.isdigit() or int(port) > 65535:
-        raise InputError(f"'{http}' is no address to serve on, expected host:port such as 127.0.0.1:9001.")
-    host = host.strip("[]")
+    host, port = parse_address(http)
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
-            host, int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         listener = socket.socket(family, kind, protocol)
         try:

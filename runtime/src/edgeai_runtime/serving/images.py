@@ -32,7 +32,7 @@ def decode(data: bytes) -> Image:
     Image.MAX_IMAGE_PIXELS = None
     try:
         image = Image.open(io.BytesIO(data), formats=("PNG", "JPEG"))
-    except Exception:
+    except Exception:  # noqa: BLE001 - see below
         raise InputError(
             f"The body ({len(data)} bytes) is no PNG or JPEG image; send one of these."
         ) from None
@@ -48,7 +48,7 @@ def decode(data: bytes) -> Image:
         return image.convert("RGB")
     except MemoryError:
         raise
-    except Exception as error:  # decoders meet broken bytes with exceptions of many kinds
+    except Exception as error:  # noqa: BLE001 - decoders meet broken bytes with exceptions of many kinds
         raise InputError(f"The {image.format} image is broken ({error}); send it again.") from None
 
 
@@ -75,9 +75,9 @@ def resize(
     return image.resize((width, height), Image.Resampling.BILINEAR)
 
 
-def normalize(image: Image, mean: Sequence[float], std: Sequence[float]) -> "np.ndarray[Any, Any]":
+def normalize(image: Image, mean: Sequence[float], std: Sequence[float]) -> np.ndarray[Any, Any]:
     """(x / 255 - mean) / std for each channel, in the order red, green, blue: float32 [H, W, 3]."""
-    array = np.array(image, dtype=np.float32)
+    array: np.ndarray[Any, Any] = np.array(image, dtype=np.float32)
     # In place: a large image exists once.
     array /= np.float32(255)
     array -= np.asarray(mean, dtype=np.float32)
@@ -85,14 +85,15 @@ def normalize(image: Image, mean: Sequence[float], std: Sequence[float]) -> "np.
     return array
 
 
-def layout(image: Any, color: str, order: str) -> "np.ndarray[Any, Any]":
+def layout(image: Any, color: str, order: str) -> np.ndarray[Any, Any]:
     """[H, W, 3] (float32 after `normalize`, else uint8) to a batch of one: [1, 3, H, W] or [1, H, W, 3].
 
     `color`: RGB or BGR, `order`: NCHW or NHWC. The tensor is contiguous.
     """
-    array = np.asarray(image)
+    array: np.ndarray[Any, Any] = np.asarray(image)
     if color == "BGR":
         array = array[:, :, ::-1]
     if order == "NCHW":
         array = array.transpose(2, 0, 1)
-    return np.ascontiguousarray(array[np.newaxis])
+    array = np.ascontiguousarray(array[np.newaxis])
+    return array

@@ -37,8 +37,8 @@ class Model:
         processing.check(pipeline, f"{name} {version}, pipeline")
         if pipeline.pre and len(backend.inputs) != 1:
             raise InputError(
-                f"{name} {version}: the model has {len(backend.inputs)} inputs, a pipeline fills exactly one; "
-                "export it with one input or remove the pipeline."
+                f"{name} {version}: the model has {len(backend.inputs)} inputs, "
+                "a pipeline fills exactly one; export it with one input or remove the pipeline."
             )
 
     @property
@@ -92,7 +92,7 @@ class Model:
         """Give the backend's memory back."""
         self._backend.close()
 
-    def _run(self, feeds: Mapping[str, "np.ndarray[Any, Any]"]) -> Tensors:
+    def _run(self, feeds: Mapping[str, np.ndarray[Any, Any]]) -> Tensors:
         try:
             return self._backend.run(feeds)
         except BackendError as error:
@@ -117,5 +117,8 @@ class Model:
                 )
 
 
-def _zeros(spec: TensorSpec) -> "np.ndarray[Any, Any]":
-    return np.zeros([max(size, 1) for size in spec.shape], dtype=TO_NUMPY[spec.datatype])
+def _zeros(spec: TensorSpec) -> np.ndarray[Any, Any]:
+    zeros: np.ndarray[Any, Any] = np.zeros(
+        [max(size, 1) for size in spec.shape], dtype=TO_NUMPY[spec.datatype]
+    )
+    return zeros

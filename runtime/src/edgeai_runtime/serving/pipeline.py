@@ -49,7 +49,8 @@ def check(pipeline: Pipeline, origin: str) -> None:
         for side in ("height", "width", "min_width", "max_width"):
             if operation.get(side, 1) > images.MAX_SIDE:
                 raise InputError(
-                    f"{origin}: '{side}' of '{name}' is {operation[side]}, expected at most {images.MAX_SIDE}."
+                    f"{origin}: '{side}' of '{name}' is {operation[side]}, "
+                    f"expected at most {images.MAX_SIDE}; correct it."
                 )
         if operation.get("min_width", 1) > operation.get("max_width", images.MAX_SIDE):
             raise InputError(f"{origin}: 'min_width' of '{name}' is above 'max_width'; correct one of them.")
@@ -58,10 +59,12 @@ def check(pipeline: Pipeline, origin: str) -> None:
     if pipeline.post and not pipeline.pre:
         raise InputError(f"{origin}: 'post' operations need 'pre' operations; add 'decode' and 'layout'.")
     if len(pipeline.post) > 1:
-        raise InputError(f"{origin}: {len(pipeline.post)} 'post' operations, expected one; remove the others.")
+        raise InputError(
+            f"{origin}: {len(pipeline.post)} 'post' operations, expected one; remove the others."
+        )
 
 
-def prepare(pipeline: Pipeline, data: bytes) -> "np.ndarray[Any, Any]":
+def prepare(pipeline: Pipeline, data: bytes) -> np.ndarray[Any, Any]:
     """An image's bytes (PNG or JPEG) to the model's input tensor, e.g. float32 [1, 3, H, W].
 
     Raises InputError when the image cannot be used.
@@ -69,7 +72,8 @@ def prepare(pipeline: Pipeline, data: bytes) -> "np.ndarray[Any, Any]":
     value: Any = data
     for operation in pipeline.pre:
         value = _PRE[operation["op"]].run(value, **_parameters(operation))
-    return np.asarray(value)
+    tensor: np.ndarray[Any, Any] = np.asarray(value)
+    return tensor
 
 
 def interpret(pipeline: Pipeline, outputs: Tensors, labels: Optional[Sequence[str]]) -> Tensors:

@@ -53,7 +53,7 @@ def ctc_text(outputs: Tensors, labels: Optional[Sequence[str]]) -> Tensors:
     return {"text": _text_array(texts), "confidence": np.asarray(confidences, dtype=np.float32)}
 
 
-def _text_array(texts: Sequence[str]) -> "np.ndarray[Any, Any]":
+def _text_array(texts: Sequence[str]) -> np.ndarray[Any, Any]:
     array = np.empty(len(texts), dtype=np.object_)
     array[:] = texts
     return array

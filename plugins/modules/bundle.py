@@ -1,0 +1,148 @@
+#!/usr/bin/python
+# Copyright: edgeai.fleet authors
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Builds a signed bundle on the connected workstation."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: bundle
+short_description: Build and sign a bundle on the connected workstation
+description:
+  - Collects the wheels of every target, the releases and the runtime into one directory and signs it with
+    keys that never leave the workstation.
+author: The edgeai.fleet authors (@edgeai-fleet)
+extends_documentation_fragment:
+  - edgeai.fleet.attributes
+  - edgeai.fleet.attributes.changes
+options:
+  path:
+    description: The bundle's directory.
+    type: path
+    required: true
+  keys_dir:
+    description: Directory of the signing keys. They are made on first use.
+    type: path
+    default: ~/.config/edgeai/keys
+  cache_dir:
+    description: Directory of downloads. What is there is not downloaded again.
+    type: path
+    default: ~/.cache/edgeai
+  runtime_dir:
+    description: The collection's C(runtime) directory, of which the runtime's wheel is made.
+    type: path
+    required: true
+  targets:
+    description: Targets to collect wheels for.
+    type: list
+    elements: str
+    required: true
+  releases:
+    description: Directories of releases to pack.
+    type: list
+    elements: path
+    default: []
+  expires_days:
+    description: Days for which the bundle is good. The same bundle is signed anew when less than half is left.
+    type: int
+    default: 365
+  python:
+    description: An interpreter with C(edgeai_runtime) and what it needs on a workstation. The default is the
+      one that runs the module.
+    type: path
+"""
+
+EXAMPLES = r"""
+- name: Pack everything the factory needs
+  edgeai.fleet.bundle:
+    path: bundle
+    runtime_dir: runtime
+    targets: [aarch64-cp311-cpu, x86_64-cp311-cpu]
+    releases: [releases/label-reader-1.0.0]
+"""
+
+RETURN = r"""
+changed:
+  description: Whether something was changed, or would be in check mode.
+  type: bool
+  returned: always
+actions:
+  description: What was done, or would be, one sentence each.
+  type: list
+  elements: str
+  returned: success
+msg:
+  description: The same in one line, what there was not to do, or why it failed.
+  type: str
+  returned: always
+kind:
+  description: The kind of failure, for programs.
+  type: str
+  returned: failure
+details:
+  description: What the device knows about the failure.
+  type: dict
+  returned: failure
+path:
+  description: The bundle's directory.
+  type: str
+  returned: success
+expires:
+  description: When the bundle's metadata expires.
+  type: str
+  returned: success
+targets:
+  description: Its targets.
+  type: list
+  elements: str
+  returned: success
+releases:
+  description: Versions of its releases, by name.
+  type: dict
+  returned: success
+size:
+  description: Its size in bytes.
+  type: int
+  returned: success
+"""
+
+import os
+import sys
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.edgeai.fleet.plugins.module_utils.edgeai_command import ask, finish
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "path": {"type": "path", "required": True},
+            "keys_dir": {"type": "path", "default": "~/.config/edgeai/keys", "no_log": False},
+            "cache_dir": {"type": "path", "default": "~/.cache/edgeai"},
+            "runtime_dir": {"type": "path", "required": True},
+            "targets": {"type": "list", "elements": "str", "required": True},
+            "releases": {"type": "list", "elements": "path", "default": []},
+            "expires_days": {"type": "int", "default": 365},
+            "python": {"type": "path"},
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    command = [params["python"] or sys.executable, "-m", "edgeai_runtime", "--json", "bundle", "build"]
+    command += ["--output", os.path.abspath(params["path"])]
+    command += ["--keys", params["keys_dir"], "--cache", params["cache_dir"]]
+    command += ["--runtime", os.path.abspath(params["runtime_dir"])]
+    for target in params["targets"]:
+        command += ["--target", target]
+    for release in params["releases"]:
+        command += ["--release", os.path.abspath(release)]
+    command += ["--expires-days", str(params["expires_days"])]
+    command += ["--check"] if module.check_mode else []
+    answer = ask(module, command)
+    finish(module, answer, would="", already=f"{answer.get('path')} holds all of it")
+
+
+if __name__ == "__main__":
+    main()

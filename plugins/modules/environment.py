@@ -1,0 +1,210 @@
+#!/usr/bin/python
+# Copyright: edgeai.fleet authors
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Builds an environment on a device that has nothing but Python."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: environment
+short_description: Build an environment of locked wheels on a device
+description:
+  - Fetches the runtime's own wheel from the depot, verifies it, and lets it build the environment straight
+    out of the wheel, so that a device needs nothing but Python.
+author: The edgeai.fleet authors (@edgeai-fleet)
+extends_documentation_fragment:
+  - edgeai.fleet.device
+  - edgeai.fleet.attributes
+  - edgeai.fleet.attributes.changes
+options:
+  depot_url:
+    description: Where the bundle is served, or C(file://) and its directory.
+    type: str
+    required: true
+  wheel:
+    description: The runtime's wheel, as M(edgeai.fleet.bundle_info) returns it in RV(edgeai.fleet.bundle_info#module:runtime_wheel).
+    type: dict
+    required: true
+    suboptions:
+      filename:
+        description: Its file name.
+        type: str
+        required: true
+      sha256:
+        description: Its digest.
+        type: str
+        required: true
+      size:
+        description: Its size in bytes.
+        type: int
+        required: true
+  lock_sha256:
+    description: Digest of the lock; it names the environment.
+    type: str
+    required: true
+  python:
+    description: The interpreter the environment is made with.
+    type: path
+    default: /usr/bin/python3
+  commands:
+    description: Whether the device's commands C(edgeai) and C(keeper) come from this environment.
+    type: bool
+    default: true
+"""
+
+EXAMPLES = r"""
+- name: Build the runtime's environment
+  edgeai.fleet.environment:
+    depot_url: http://depot.factory:9000
+    wheel: "{{ bundle.runtime_wheel }}"
+    lock_sha256: "{{ bundle.locks[measured.target].sha256 }}"
+"""
+
+RETURN = r"""
+changed:
+  description: Whether something was changed, or would be in check mode.
+  type: bool
+  returned: always
+actions:
+  description: What was done, or would be, one sentence each.
+  type: list
+  elements: str
+  returned: success
+msg:
+  description: The same in one line, what there was not to do, or why it failed.
+  type: str
+  returned: always
+kind:
+  description: The kind of failure, for programs.
+  type: str
+  returned: failure
+details:
+  description: What the device knows about the failure.
+  type: dict
+  returned: failure
+environment:
+  description: Digest of the lock.
+  type: str
+  returned: success
+path:
+  description: The environment's directory.
+  type: str
+  returned: success
+bootstrap:
+  description: The runtime's wheel on the device.
+  type: str
+  returned: success
+"""
+
+import hashlib
+import os
+import tempfile
+import urllib.request
+from typing import Any, Dict
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.edgeai.fleet.plugins.module_utils.edgeai_command import (
+    ask,
+    device_argument_spec,
+    finish,
+    owner_of,
+)
+
+
+def bootstrap_path(root: str, wheel: Dict[str, Any]) -> str:
+    """Where the wheel lies. Its digest is in the path: a wheel that runs is never overwritten."""
+    return os.path.join(root, "opt", "edgeai", "bootstrap", wheel["sha256"][:16], wheel["filename"])
+
+
+def is_there(path: str, wheel: Dict[str, Any]) -> bool:
+    """Whether `path` holds exactly this wheel."""
+    try:
+        with open(path, "rb") as file:
+            return hashlib.sha256(file.read()).hexdigest() == wheel["sha256"]
+    except OSError:
+        return False
+
+
+def fetch(module: AnsibleModule, path: str, wheel: Dict[str, Any]) -> None:
+    """Fetch the wheel from the depot by its digest; the module fails when it is another."""
+    digest = wheel["sha256"]
+    url = "{}/blobs/sha256/{}/{}".format(module.params["depot_url"].rstrip("/"), digest[:2], digest)
+    # The depot is inside the factory: a proxy of the machine's environment would only be in the way.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(url, timeout=60) as response:
+            data = response.read(wheel["size"] + 1)
+    except (OSError, ValueError) as error:
+        module.fail_json(
+            msg=f"{url} cannot be fetched ({error}); check that the depot runs and holds this bundle.",
+            kind="transfer",
+            details={},
+        )
+    if hashlib.sha256(data).hexdigest() != digest:
+        module.fail_json(
+            msg=f"{url} is not the runtime's wheel of the signed bundle; copy the bundle to the depot again.",
+            kind="untrusted",
+            details={},
+        )
+    directory = os.path.dirname(path)
+    os.makedirs(directory, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=directory, delete=False) as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.chmod(file.name, 0o644)
+    os.replace(file.name, path)
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec=device_argument_spec(
+            depot_url={"type": "str", "required": True},
+            wheel={
+                "type": "dict",
+                "required": True,
+                "options": {
+                    "filename": {"type": "str", "required": True},
+                    "sha256": {"type": "str", "required": True},
+                    "size": {"type": "int", "required": True},
+                },
+            },
+            lock_sha256={"type": "str", "required": True},
+            python={"type": "path", "default": "/usr/bin/python3"},
+            commands={"type": "bool", "default": True},
+        ),
+        supports_check_mode=True,
+    )
+    params = module.params
+    wheel = params["wheel"]
+    lock = params["lock_sha256"]
+    bootstrap = bootstrap_path(params["root"], wheel)
+    opt = os.path.join(params["root"], "opt", "edgeai")
+    there = is_there(bootstrap, wheel)
+    answer = None
+    if not there and not module.check_mode:
+        fetch(module, bootstrap, wheel)
+    if there or not module.check_mode:
+        command = [params["python"], "-m", "edgeai_runtime", "--root", params["root"], "--json"]
+        command += ["environment", "build", "--lock-sha256", lock, "--depot", params["depot_url"]]
+        command += ["--python", params["python"]]
+        command += [] if params["commands"] else ["--no-commands"]
+        command += ["--check"] if module.check_mode else []
+        # Bytecode has no place beside a wheel, and the wheel needs nothing that is installed.
+        environment = {"PYTHONPATH": bootstrap, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONNOUSERSITE": "1"}
+        answer = ask(module, command, environment, run_as=owner_of(opt))
+        answer["bootstrap"] = bootstrap
+        if not there:
+            answer["changed"] = True
+            answer["actions"] = [f"fetched {wheel['filename']}", *answer.get("actions", [])]
+    else:
+        path = os.path.join(opt, "envs", lock)
+        answer = {"changed": True, "environment": lock, "path": path, "bootstrap": bootstrap}
+        answer["actions"] = [f"would fetch {wheel['filename']}", f"would build the environment {lock[:12]}"]
+    finish(module, answer, would="", already=f"the environment {lock[:12]} is complete")
+
+
+if __name__ == "__main__":
+    main()

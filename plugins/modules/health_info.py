@@ -1,0 +1,123 @@
+#!/usr/bin/python
+# Copyright: edgeai.fleet authors
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reports what a device serves and how it does."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: health_info
+short_description: Report what a device serves and how it does
+description:
+  - Asks the device's keeper and its serving process.
+author: The edgeai.fleet authors (@edgeai-fleet)
+extends_documentation_fragment:
+  - edgeai.fleet.device
+  - edgeai.fleet.attributes
+  - edgeai.fleet.attributes.info
+"""
+
+EXAMPLES = r"""
+- name: Ask the device how it does
+  edgeai.fleet.health_info:
+  register: health
+"""
+
+RETURN = r"""
+provisioned:
+  description: Whether the runtime is there; false only in check mode.
+  type: bool
+  returned: success
+health:
+  description: The device's own report; empty when it is not provisioned.
+  type: dict
+  returned: success
+  contains:
+    name:
+      description: The device's name.
+      type: str
+    class:
+      description: Its device class.
+      type: str
+    line:
+      description: Its production line.
+      type: str
+    generation:
+      description: The generation that serves; none without one.
+      type: int
+    phase:
+      description: C(idle), C(starting), C(trial), C(confirmed) or C(failed).
+      type: str
+    models:
+      description: Versions of the models served, by name.
+      type: dict
+    engine:
+      description: The engine they run in.
+      type: str
+    requests:
+      description: Requests answered since the generation started.
+      type: int
+    errors:
+      description: Those that failed.
+      type: int
+    p50_ms:
+      description: Median of the recent response times in milliseconds.
+      type: float
+    p99_ms:
+      description: 99th percentile of the recent response times in milliseconds.
+      type: float
+    cpu_percent:
+      description: Processor time of the serving process.
+      type: float
+    rss_mb:
+      description: Memory of the serving process in MiB.
+      type: float
+    temperature_c:
+      description: The hottest sensor in degrees Celsius; none without a sensor.
+      type: float
+    verdict:
+      description: The device's verdict on itself.
+      type: str
+    reason:
+      description: Why.
+      type: str
+    alarms:
+      description: What needs a person.
+      type: list
+      elements: str
+msg:
+  description: The device in one line.
+  type: str
+  returned: always
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.edgeai.fleet.plugins.module_utils.edgeai_command import (
+    Answer,
+    ask_device,
+    device_argument_spec,
+)
+
+
+def sentence(health: Answer) -> str:
+    """The report in one line."""
+    models = ", ".join(f"{name} {version}" for name, version in sorted(health.get("models", {}).items()))
+    reason = f" ({health['reason']})" if health.get("reason") else ""
+    return f"generation {health.get('generation')} with {models or 'no model'}: {health.get('verdict')}{reason}"
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=device_argument_spec(), supports_check_mode=True)
+    answer = ask_device(module, "health")
+    if answer is None:
+        module.exit_json(
+            changed=False, provisioned=False, health={}, msg="would report once the device is provisioned"
+        )
+    health = {key: value for key, value in answer.items() if key not in ("ok", "changed", "actions")}
+    module.exit_json(changed=False, provisioned=True, health=health, msg=sentence(health))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+#!/usr/bin/python
+# Copyright: edgeai.fleet authors
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Converts a release's model on the device it is for."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: model_convert
+short_description: Convert a release's model on the device it is for
+description:
+  - Lets the device convert the model of a fetched release by the recipe of its class, measure the candidates
+    and keep the best. Nothing that runs is touched.
+author: The edgeai.fleet authors (@edgeai-fleet)
+extends_documentation_fragment:
+  - edgeai.fleet.device
+  - edgeai.fleet.attributes
+  - edgeai.fleet.attributes.changes
+options:
+  name:
+    description: The release's name.
+    type: str
+    required: true
+  version:
+    description: The release's version.
+    type: str
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Convert the model for this device
+  edgeai.fleet.model_convert:
+    name: label-reader
+    version: 1.1.0
+"""
+
+RETURN = r"""
+changed:
+  description: Whether something was changed, or would be in check mode.
+  type: bool
+  returned: always
+actions:
+  description: What was done, or would be, one sentence each.
+  type: list
+  elements: str
+  returned: success
+msg:
+  description: The same in one line, what there was not to do, or why it failed.
+  type: str
+  returned: always
+kind:
+  description: The kind of failure, for programs.
+  type: str
+  returned: failure
+details:
+  description: What the device knows about the failure.
+  type: dict
+  returned: failure
+fingerprint:
+  description: What the conversion depends on, as one digest.
+  type: str
+  returned: success
+artifact:
+  description: Digest of the converted model.
+  type: str
+  returned: success
+quality:
+  description: Share of the selection set answered exactly.
+  type: float
+  returned: success
+p50_ms:
+  description: Median time of one inference in milliseconds.
+  type: float
+  returned: success
+size:
+  description: Size of the converted model in bytes.
+  type: int
+  returned: success
+table:
+  description: The candidates that were measured.
+  type: list
+  elements: dict
+  returned: success
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.edgeai.fleet.plugins.module_utils.edgeai_command import (
+    ask_device,
+    device_argument_spec,
+    finish,
+)
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec=device_argument_spec(
+            name={"type": "str", "required": True},
+            version={"type": "str", "required": True},
+        ),
+        supports_check_mode=True,
+    )
+    name, version = module.params["name"], module.params["version"]
+    answer = ask_device(module, "convert", name, version, *(["--check"] if module.check_mode else []))
+    finish(
+        module,
+        answer,
+        f"would convert {name} {version} for this device",
+        f"{name} {version} is converted for this device",
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+#!/usr/bin/python
+# Copyright: edgeai.fleet authors
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Fetches a release to a device."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: release
+short_description: Fetch a signed release to a device
+description:
+  - Lets the device fetch a release from its depot and verify every byte of it. Nothing that runs is touched.
+author: The edgeai.fleet authors (@edgeai-fleet)
+extends_documentation_fragment:
+  - edgeai.fleet.device
+  - edgeai.fleet.attributes
+  - edgeai.fleet.attributes.changes
+options:
+  name:
+    description: The release's name.
+    type: str
+    required: true
+  version:
+    description: The release's version.
+    type: str
+    required: true
+  state:
+    description: The release is in the device's store.
+    type: str
+    choices: [present]
+    default: present
+"""
+
+EXAMPLES = r"""
+- name: Fetch the release
+  edgeai.fleet.release:
+    name: label-reader
+    version: 1.1.0
+"""
+
+RETURN = r"""
+changed:
+  description: Whether something was changed, or would be in check mode.
+  type: bool
+  returned: always
+actions:
+  description: What was done, or would be, one sentence each.
+  type: list
+  elements: str
+  returned: success
+msg:
+  description: The same in one line, what there was not to do, or why it failed.
+  type: str
+  returned: always
+kind:
+  description: The kind of failure, for programs.
+  type: str
+  returned: failure
+details:
+  description: What the device knows about the failure.
+  type: dict
+  returned: failure
+digest:
+  description: Digest of the release's manifest.
+  type: str
+  returned: success
+bytes_fetched:
+  description: What came over the network.
+  type: int
+  returned: success
+bytes_present:
+  description: What was in the store already.
+  type: int
+  returned: success
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.edgeai.fleet.plugins.module_utils.edgeai_command import (
+    ask_device,
+    device_argument_spec,
+    finish,
+)
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec=device_argument_spec(
+            name={"type": "str", "required": True},
+            version={"type": "str", "required": True},
+            state={"type": "str", "choices": ["present"], "default": "present"},
+        ),
+        supports_check_mode=True,
+    )
+    name, version = module.params["name"], module.params["version"]
+    answer = ask_device(module, "fetch", name, version, *(["--check"] if module.check_mode else []))
+    finish(module, answer, f"would fetch {name} {version}", f"{name} {version} is in the store")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+"""Build a bundle: wheels per target, the runtime's own wheel, releases; packed, then signed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple
+
+from edgeai_runtime import __version__
+from edgeai_runtime.bundle.keys import open_keys
+from edgeai_runtime.bundle.layout import is_whole, place, sweep
+from edgeai_runtime.bundle.signing import sign, signed_targets
+from edgeai_runtime.bundle.targets import find_target
+from edgeai_runtime.bundle.wheels import WheelCache
+from edgeai_runtime.errors import InputError
+from edgeai_runtime.release import read_source
+
+SCHEMA = 1
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class BundleResult:
+    """`expires` is ISO-8601 UTC; `releases` maps names to versions; `size` of all blobs in bytes."""
+
+    path: str
+    root_json: str
+    expires: str
+    targets: List[str]
+    releases: Dict[str, List[str]]
+    size: int
+    changed: bool
+    actions: List[str]
+
+
+def build(
+    output: Path,
+    keys_dir: Path,
+    cache_dir: Path,
+    runtime_dir: Path,
+    targets: Sequence[str],
+    release_dirs: Sequence[Path],
+    expires_days: int,
+    check: bool = False,
+    progress: Progress = lambda sentence: None,
+) -> BundleResult:
+    """Make `output` hold exactly these targets and releases, signed for `expires_days`.
+
+    The same again, while at least half of its time is left, changes nothing. `check` predicts; it
+    may fill the download cache. Raises InputError, among others for a version that is in the bundle
+    with other content, and TransferError.
+    """
+    if not 1 <= expires_days <= 3650:
+        raise InputError(
+            f"A bundle may be good for 1 to 3650 days, not {expires_days}; correct expires_days."
+        )
+    releases, contents, blobs = _read_releases(release_dirs, progress)
+    signed = signed_targets(output / "metadata")
+    _refuse_changed_versions(output, signed, contents)
+    cache = WheelCache(cache_dir, progress)
+    locks_dir = runtime_dir / "locks"
+    chosen = [find_target(name, locks_dir) for name in sorted(set(targets))]
+    wheel = cache.runtime_wheel(runtime_dir)
+    locks = [*(cache.lock(target, wheel, locks_dir) for target in chosen), cache.supervisor_lock(locks_dir)]
+    contents.update({f"locks/{lock.name}.json": lock.to_json() for lock in locks})
+    blobs.update(cache.files)
+    about = {
+        "schema": SCHEMA,
+        "runtime_version": __version__,
+        "runtime_wheel": vars(wheel),
+        "targets": [target.name for target in chosen],
+        "releases": releases,
+    }
+    now = datetime.now(timezone.utc).replace(microsecond=0)
+    expires = now + timedelta(days=expires_days)
+    old = _old_about(output, signed)
+    changed = (
+        _digests(contents) != {name: digest for name, digest in signed.items() if name != "bundle.json"}
+        or {key: value for key, value in old.items() if key not in ("created", "expires")} != about
+        or datetime.fromisoformat(old["expires"]) - now < timedelta(days=expires_days) / 2
+        or not is_whole(output, contents, blobs)
+    )
+    if not changed:
+        expires = datetime.fromisoformat(old["expires"])
+    elif not check:
+        keys = open_keys(keys_dir, output)
+        times = {"created": now.isoformat(), "expires": expires.isoformat()}
+        contents["bundle.json"] = json.dumps({**about, **times}, sort_keys=True).encode() + b"\n"
+        progress(f"placing {len(blobs)} files and signing")
+        place(output, contents, blobs)
+        sign(output / "metadata", keys, contents, now, expires)
+        sweep(output, contents, blobs)
+    count = sum(map(len, releases.values()))
+    said = f"a bundle of {len(chosen)} targets and {count} releases, good until {expires:%Y-%m-%d}"
+    return BundleResult(
+        path=str(output),
+        root_json=str(output / "metadata" / "1.root.json"),
+        expires=expires.isoformat(),
+        targets=[target.name for target in chosen],
+        releases=releases,
+        size=sum(path.stat().st_size for path in blobs.values()),
+        changed=changed,
+        actions=[f"{'would sign' if check else 'signed'} {said}"] if changed else [],
+    )
+
+
+def _read_releases(
+    directories: Sequence[Path], progress: Progress
+) -> Tuple[Dict[str, List[str]], Dict[str, bytes], Dict[str, Path]]:
+    """Versions by name, manifests by TUF target name, files by sha256."""
+    versions: Dict[str, List[str]] = {}
+    manifests: Dict[str, bytes] = {}
+    files: Dict[str, Path] = {}
+    for directory in directories:
+        release, sources = read_source(directory)
+        target = f"releases/{release.name}/{release.version}.json"
+        if manifests.get(target, release.to_json()) != release.to_json():
+            raise InputError(
+                f"{directory}: {release.name} {release.version} is given twice with different content; "
+                "give one of them a new version."
+            )
+        manifests[target] = release.to_json()
+        files.update(sources)
+        versions.setdefault(release.name, []).append(release.version)
+        progress(f"read {release.name} {release.version}")
+    return {name: sorted(set(found)) for name, found in sorted(versions.items())}, manifests, files
+
+
+def _refuse_changed_versions(output: Path, signed: Mapping[str, str], manifests: Mapping[str, bytes]) -> None:
+    for target, digest in sorted(_digests(manifests).items()):
+        if signed.get(target, digest) != digest:
+            release, version = target[len("releases/") : -len(".json")].split("/")
+            raise InputError(
+                f"{release} {version} is in {output} with other content; a version never changes, "
+                "so give the new content a new version."
+            )
+
+
+def _digests(contents: Mapping[str, bytes]) -> Dict[str, str]:
+    return {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
+
+
+def _old_about(output: Path, signed: Mapping[str, str]) -> Dict[str, Any]:
+    """bundle.json of the bundle as it is, one that has long expired when there is none."""
+    path = output / "targets" / f"{signed.get('bundle.json')}.bundle.json"
+    if not path.is_file():
+        return {"expires": "2000-01-01T00:00:00+00:00"}
+    about: Dict[str, Any] = json.loads(path.read_bytes())
+    return about

@@ -1,0 +1,51 @@
+"""TUF metadata of a bundle, signed on the workstation.
+
+The layout is python-tuf's with consistent snapshots: a client fetches `N.targets.json` and
+`<sha256>.<name>`, so that a bundle can be replaced while devices read it.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Dict, Mapping
+
+from tuf.api.metadata import Metadata, MetaFile, Snapshot, TargetFile, Targets, Timestamp
+
+from edgeai_runtime.bundle.keys import Keys
+from edgeai_runtime.durable import write_atomic
+
+
+def sign(metadata: Path, keys: Keys, targets: Mapping[str, bytes], now: datetime, expires: datetime) -> None:
+    """Sign `targets` (name -> content) as the next version of the bundle in `metadata`.
+
+    The timestamp is written last: until then a device sees the bundle as it was. A version is the
+    time in seconds, so that a bundle made anew in an empty directory is still newer than any that
+    a device has seen.
+    """
+    version = max(current_version(metadata) + 1, int(now.timestamp()))
+    if not (metadata / "1.root.json").is_file():
+        write_atomic(metadata / "1.root.json", keys.root_json)
+    infos = {name: TargetFile.from_data(name, data, ["sha256"]) for name, data in targets.items()}
+    signed = keys.sign("targets", Metadata(Targets(version=version, expires=expires, targets=infos)))
+    write_atomic(metadata / f"{version}.targets.json", signed)
+    snapshot = Snapshot(version=version, expires=expires, meta={"targets.json": MetaFile(version)})
+    write_atomic(metadata / f"{version}.snapshot.json", keys.sign("snapshot", Metadata(snapshot)))
+    timestamp = Timestamp(version=version, expires=expires, snapshot_meta=MetaFile(version))
+    write_atomic(metadata / "timestamp.json", keys.sign("timestamp", Metadata(timestamp)))
+
+
+def current_version(metadata: Path) -> int:
+    """The version that the bundle's timestamp names, 0 when there is no bundle yet."""
+    path = metadata / "timestamp.json"
+    return int(json.loads(path.read_bytes())["signed"]["version"]) if path.is_file() else 0
+
+
+def signed_targets(metadata: Path) -> Dict[str, str]:
+    """The sha256 of each target in the bundle as it is, empty when there is no bundle yet."""
+    path = metadata / f"{current_version(metadata)}.targets.json"
+    if not path.is_file():
+        return {}
+    targets = json.loads(path.read_bytes())["signed"]["targets"]
+    return {name: info["hashes"]["sha256"] for name, info in targets.items()}

@@ -1,0 +1,48 @@
+"""Targets: what wheels must fit. A name is `architecture-cpXY-accelerator`, e.g. aarch64-cp311-cpu."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import List
+
+from edgeai_runtime.errors import InputError
+
+GLIBC = "2.28"  # the least a device needs: Debian 10, JetPack 5 and newer have it
+# pip takes a wheel only under a tag it was told, so every older one is named.
+MANYLINUX = ("manylinux_2_28", "manylinux_2_27", "manylinux_2_26", "manylinux_2_24", "manylinux_2_17")
+MANYLINUX += ("manylinux2014",)
+
+_NAME = re.compile(r"(?P<architecture>x86_64|aarch64)-cp3(?P<minor>\d+)-(?P<accelerator>[a-z0-9]+)")
+
+
+@dataclass(frozen=True)
+class Target:
+    """`python` is "3.11"; `requirements` the lock file with the hash of every wheel."""
+
+    name: str
+    architecture: str
+    python: str
+    accelerator: str
+    requirements: Path
+
+    def pip_options(self) -> List[str]:
+        """What makes `pip download` choose wheels for this target and not for this machine."""
+        abi = f"cp{self.python.replace('.', '')}"
+        options = ["--implementation", "cp", "--python-version", self.python]
+        options += [word for tag in (abi, "abi3", "none") for word in ("--abi", tag)]
+        return options + [w for tag in MANYLINUX for w in ("--platform", f"{tag}_{self.architecture}")]
+
+
+def find_target(name: str, locks: Path) -> Target:
+    """The target `name` with its lock in the directory `locks`; raises InputError naming those there are."""
+    requirements = locks / f"{name}.txt"
+    match = _NAME.fullmatch(name)
+    if match is None or not requirements.is_file():
+        known = sorted(path.stem for path in locks.glob("*-cp*.txt"))
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(known)}."
+        raise InputError(f"The target '{name}' has no lock in {locks}; {hint}")
+    return Target(name, match["architecture"], f"3.{match['minor']}", match["accelerator"], requirements)

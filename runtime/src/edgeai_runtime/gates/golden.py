@@ -1,0 +1,94 @@
+"""The golden set, asked over HTTP of a candidate generation in the process that would serve it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+from pathlib import Path
+from typing import Callable, List, Optional, Sequence, Tuple
+
+from edgeai_runtime.errors import BackendError, GateFailed
+from edgeai_runtime.gates.process import Candidate, candidate
+from edgeai_runtime.gates.verdict import Golden, Verdict, as_details, judge
+from edgeai_runtime.paths import Paths
+from edgeai_runtime.release import Release
+from edgeai_runtime.trust.store import blob_path
+
+REQUEST_LIMIT_S = 60.0
+_PNG = b"\x89PNG"
+
+
+def prove(
+    paths: Paths,
+    generation: Path,
+    environment: str,
+    releases: Sequence[Release],
+    still: str,
+    progress: Callable[[str], None],
+) -> List[Verdict]:
+    """Measure every release of `releases` under the generation in `generation`; returns their verdicts.
+
+    `still` ends the sentence of a failure: what serves on ("1.1.0 still serves").
+    Raises GateFailed, whose details are the verdicts, when one does not pass.
+    """
+    if not releases:
+        return []
+    names = ", ".join(f"{release.name} {release.version}" for release in releases)
+    progress(f"measuring {names} on the golden set")
+    verdicts = []
+    try:
+        with candidate(paths, generation, environment) as process:
+            for release in releases:
+                verdicts.append(judge(release, ask(paths, process, release)))
+                progress(f"{release.name} {release.version}: {verdicts[-1].figures()}")
+    except BackendError as error:
+        raise GateFailed(
+            f"{names} was not switched to: it does not start on this device: {error.message}; {still}.",
+            **as_details(verdicts),
+        ) from None
+    failed = [verdict for verdict in verdicts if not verdict.passed]
+    if failed:
+        told = "; ".join(f"{v.model} {v.version} was not switched to: {v.failure()}" for v in failed)
+        raise GateFailed(f"{told}; {still}.", **as_details(verdicts))
+    return verdicts
+
+
+def ask(paths: Paths, process: Candidate, release: Release) -> Golden:
+    """Post each golden image, one after the other on one connection, and compare its answer's text.
+
+    An error instead of an answer is a wrong answer; when the process died the rest is wrong too.
+    """
+    connection = http.client.HTTPConnection(process.address, timeout=REQUEST_LIMIT_S)
+    times: List[float] = []
+    right, trouble = 0, ""
+    for sample in release.sets.golden:
+        started = time.perf_counter()
+        text, error = _answer(connection, release.name, blob_path(paths, sample.sha256).read_bytes())
+        if text is not None:
+            times.append((time.perf_counter() - started) * 1000)
+            right += text == sample.expect
+        trouble = trouble or error
+        if not process.alive():
+            trouble = process.ending()
+            break
+    connection.close()
+    return Golden(len(release.sets.golden), right, tuple(times), process.peak_rss_mb(), trouble)
+
+
+def _answer(connection: http.client.HTTPConnection, model: str, image: bytes) -> Tuple[Optional[str], str]:
+    """The text answered, or None and what went wrong."""
+    kind = "image/png" if image.startswith(_PNG) else "image/jpeg"
+    try:
+        connection.request("POST", f"/v2/models/{model}/infer", image, {"Content-Type": kind})
+        response = connection.getresponse()
+        answer = json.loads(response.read())
+        if response.status != 200:
+            return None, str(answer["error"]).rstrip(".")
+        texts = [output["data"][0] for output in answer["outputs"] if output["name"] == "text"]
+        return (str(texts[0]), "") if texts else (None, "its answer has no output 'text'")
+    except (OSError, http.client.HTTPException) as error:
+        connection.close()  # the next request opens it anew
+        return None, f"{type(error).__name__}: {error}"
+    except (ValueError, KeyError, IndexError, TypeError):
+        return None, "its answer is not the inference protocol's JSON"

@@ -1,0 +1,101 @@
+"""A generation's manifest: one environment, converted models, one config; the file that makes it whole."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Dict, Optional, Tuple
+
+from edgeai_runtime.errors import InputError
+from edgeai_runtime.generations.state import read_state
+from edgeai_runtime.paths import Paths
+
+SCHEMA = 1
+FILE = "manifest.json"
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """A converted model: `release` is the sha256 of its release's manifest, `artifact` of what is served."""
+
+    version: str
+    release: str
+    artifact: str
+    fingerprint: str
+    engine: str
+    recipe: str
+    quality: Optional[float]
+
+    @property
+    def identity(self) -> Tuple[str, str, str]:
+        """What decides how it answers; the rest says how it came about."""
+        return (self.release, self.artifact, self.engine)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """`environment` is a lock's digest, `config` the sha256 of runtime.toml, `created` ISO-8601 UTC."""
+
+    generation: int
+    created: str
+    environment: str
+    parent: Optional[int]
+    models: Dict[str, ModelEntry]
+    config: str
+
+    @property
+    def content(self) -> Tuple[str, Dict[str, Tuple[str, str, str]], str]:
+        """What the generation is, whatever its number: equal content, equal behaviour."""
+        return (self.environment, {name: entry.identity for name, entry in self.models.items()}, self.config)
+
+    def to_json(self) -> bytes:
+        text = json.dumps({"schema": SCHEMA, **asdict(self)}, indent=1, sort_keys=True, ensure_ascii=False)
+        return text.encode() + b"\n"
+
+    @classmethod
+    def from_json(cls, data: bytes, origin: str) -> Manifest:
+        """Read a manifest; keys of a newer runtime are left aside. Raises InputError."""
+        try:
+            table = json.loads(data)
+            if table["schema"] != SCHEMA:
+                raise InputError(
+                    f"{origin}: schema {table['schema']!r} is unknown, expected {SCHEMA}; update the runtime."
+                )
+            fields = {field: table[field] for field in cls.__dataclass_fields__}
+            fields["models"] = {name: _entry(entry) for name, entry in table["models"].items()}
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(
+                f"{origin}: this is no generation's manifest ({error!r}); "
+                "remove its directory, then try again."
+            ) from None
+        return cls(**fields)
+
+
+def _entry(table: Dict[str, Any]) -> ModelEntry:
+    return ModelEntry(**{field: table[field] for field in ModelEntry.__dataclass_fields__})
+
+
+def load_manifest(paths: Paths, generation: int) -> Manifest:
+    """The manifest of a generation on this device. Raises InputError."""
+    path = paths.generation(generation) / FILE
+    try:
+        return Manifest.from_json(path.read_bytes(), str(path))
+    except OSError as error:
+        raise InputError(
+            f"{path}: the generation cannot be read ({error.strerror}); provision the device again."
+        ) from None
+
+
+def current_manifest(paths: Paths) -> Optional[Dict[str, Any]]:
+    """The manifest of the generation this device serves, as JSON; None when it serves none."""
+    current = read_state(paths).current
+    if current is None:
+        return None
+    manifest = load_manifest(paths, current)
+    data: Dict[str, Any] = json.loads(manifest.to_json())
+    return data
+
+
+def manifest_file(directory: Path) -> Path:
+    return directory / FILE

@@ -1,0 +1,151 @@
+"""Put a release or an environment on trial."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Callable, Dict, Optional, Tuple
+
+from edgeai_runtime.convert import Conversion, convert_release
+from edgeai_runtime.durable import device_lock
+from edgeai_runtime.errors import InputError
+from edgeai_runtime.generations.compose import Placed, compose, draft, placed_models
+from edgeai_runtime.generations.manifest import Manifest, ModelEntry, load_manifest
+from edgeai_runtime.generations.state import State, read_state
+from edgeai_runtime.generations.switching import prove_and_switch
+from edgeai_runtime.paths import Paths
+from edgeai_runtime.release import Release
+from edgeai_runtime.settings import Device
+
+Progress = Callable[[str], None]
+ENVIRONMENT_MARKER = ".complete"
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """`phase` is what the generation is now: "trial", or "confirmed" when there was nothing to do.
+
+    `generation` is None where a check cannot know it; `verdict` holds the gates measured now.
+    """
+
+    generation: Optional[int]
+    changed: bool
+    phase: str
+    verdict: Dict[str, Any] = field(default_factory=lambda: {"gates": [], "models": []})
+    switch_ms: Optional[float] = None
+    actions: Tuple[str, ...] = ()
+
+
+def trial(
+    paths: Paths,
+    device: Device,
+    release: Optional[Release] = None,
+    environment: Optional[str] = None,
+    deadline_s: float = 600.0,
+    actor: str = "edgeai",
+    check: bool = False,
+    progress: Progress = lambda sentence: None,
+) -> TrialResult:
+    """Gate a release, or an environment with every model, and switch to it; the rest stays as confirmed.
+
+    The device takes it back unless it is confirmed within `deadline_s`. Nothing is done when that is
+    what is confirmed and serves, or is on trial already.
+    Raises InputError, ConvertError, GateFailed (details: the verdict), KeeperError.
+    """
+    if (release is None) == (environment is None):
+        raise InputError("A trial is of one release or of one environment; name one of them.")
+    if environment is not None:
+        _need_environment(paths, environment)
+    conversion = convert_release(paths, device, release, check, progress, actor) if release else None
+    what = f"{release.name} {release.version}" if release else f"environment {environment}"
+    if check:
+        return _predict(paths, device, release, conversion, environment, what)
+    with device_lock(paths):
+        state = read_state(paths)
+        before, wanted, models = _plan(paths, device, state, release, conversion, environment)
+        done = _done(paths, state, wanted, what)
+        if done:
+            return done
+        composed = compose(paths, device, wanted, models)
+        switched = prove_and_switch(paths, composed, models, before, deadline_s, actor, progress)
+    number = composed.manifest.generation
+    converted = conversion.actions if conversion else ()
+    actions = (*converted, f"switched to generation {number} with {what}, on trial")
+    return TrialResult(number, True, "trial", switched.verdict, switched.switch_ms, actions)
+
+
+def _plan(
+    paths: Paths,
+    device: Device,
+    state: State,
+    release: Optional[Release],
+    conversion: Optional[Conversion],
+    environment: Optional[str],
+) -> Tuple[Optional[Manifest], Manifest, Dict[str, Placed]]:
+    """What is confirmed, what is wanted instead, and the latter's models."""
+    before = load_manifest(paths, state.confirmed) if state.confirmed is not None else None
+    models = placed_models(paths, before) if before else {}
+    if release and conversion:
+        models[release.name] = Placed(_entry(release, conversion), release)
+    if environment is None:
+        if before is None:
+            raise InputError(
+                f"{device.name}: this device has no confirmed environment to run a model in; "
+                "provision it first."
+            )
+        environment = before.environment
+    return before, draft(paths, device, environment, models, state.confirmed), models
+
+
+def _done(paths: Paths, state: State, wanted: Manifest, what: str) -> Optional[TrialResult]:
+    """The result when nothing is to do; raises InputError while something else is on trial."""
+    if state.trial is not None:
+        if load_manifest(paths, state.trial).content == wanted.content:
+            sentence = f"{what} is on trial already, as generation {state.trial}"
+            return TrialResult(state.trial, False, "trial", actions=(sentence,))
+        raise InputError(
+            f"Generation {state.trial} is on trial on this device; confirm it or let it be taken back before "
+            f"{what} is tried."
+        )
+    if state.confirmed is None or state.current != state.confirmed:
+        return None
+    if load_manifest(paths, state.confirmed).content != wanted.content:
+        return None
+    sentence = f"{what} is confirmed already, in generation {state.confirmed}"
+    return TrialResult(state.confirmed, False, "confirmed", actions=(sentence,))
+
+
+def _predict(
+    paths: Paths,
+    device: Device,
+    release: Optional[Release],
+    conversion: Optional[Conversion],
+    environment: Optional[str],
+    what: str,
+) -> TrialResult:
+    state = read_state(paths)
+    _, wanted, _ = _plan(paths, device, state, release, conversion, environment)
+    would = f"would gate {what} and switch to it, on trial"
+    if conversion and conversion.changed:
+        return TrialResult(None, True, "trial", actions=(*conversion.actions, would))
+    done = _done(paths, state, wanted, what)
+    return done or TrialResult(wanted.generation, True, "trial", actions=(would,))
+
+
+def _need_environment(paths: Paths, digest: str) -> None:
+    if not (paths.environment(digest) / ENVIRONMENT_MARKER).is_file():
+        raise InputError(
+            f"{paths.environment(digest)}: this environment is not built on this device; run "
+            f"'edgeai environment build' for its lock first."
+        )
+
+
+def _entry(release: Release, conversion: Conversion) -> ModelEntry:
+    return ModelEntry(
+        version=release.version,
+        release=release.digest,
+        artifact=conversion.artifact,
+        fingerprint=conversion.fingerprint,
+        engine=conversion.engine,
+        recipe=conversion.recipe,
+        quality=conversion.quality,
+    )

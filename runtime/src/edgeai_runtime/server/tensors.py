@@ -1,0 +1,104 @@
+"""Tensors on the wire: lists in JSON and raw little-endian bytes, to and from numpy."""
+
+from __future__ import annotations
+
+import math
+import struct
+from typing import Any, List, Sequence
+
+import numpy as np
+
+from edgeai_runtime.backends.datatypes import TO_NUMPY
+from edgeai_runtime.errors import InputError
+
+# The kinds of numpy that a JSON list may turn into, for each kind of datatype asked for.
+_ACCEPTED = {"b": "b", "u": "ui", "i": "ui", "f": "uif", "O": "U"}
+
+
+def from_json(name: str, datatype: str, shape: Sequence[int], data: Any) -> np.ndarray[Any, Any]:
+    """A list, flat or nested in row-major order, to an array. Raises InputError."""
+    dtype = dtype_of(name, datatype)
+    try:
+        found = np.asarray(data)
+    except (ValueError, OverflowError):
+        raise InputError(f"The input '{name}' has lists of different lengths; send a regular one.") from None
+    if found.size and found.dtype.kind not in _ACCEPTED[dtype.kind]:
+        raise InputError(
+            f"The input '{name}' does not hold {datatype} values; send these, or correct 'datatype'."
+        )
+    if dtype.kind in "ui" and found.size:
+        limits = np.iinfo(dtype)
+        if int(found.min()) < limits.min or int(found.max()) > limits.max:
+            raise InputError(
+                f"The input '{name}' holds values outside {datatype} "
+                f"({limits.min} to {limits.max}); correct them."
+            )
+    _check_size(name, shape, found.size)
+    with np.errstate(over="ignore"):  # what is too large for FP16 or FP32 is infinite there
+        array: np.ndarray[Any, Any] = found.astype(dtype).reshape(shape)
+    return array
+
+
+def from_bytes(name: str, datatype: str, shape: Sequence[int], data: memoryview) -> np.ndarray[Any, Any]:
+    """Raw bytes to an array, without a copy where the machine can read it in place. Raises InputError.
+
+    Row-major, little-endian; each element of BYTES is a 4-byte length and that many bytes
+    (https://github.com/triton-inference-server/server, protocol/extension_binary_data).
+    """
+    dtype = dtype_of(name, datatype)
+    if datatype == "BYTES":
+        texts = _texts(name, data)
+        _check_size(name, shape, len(texts))
+        array: np.ndarray[Any, Any] = np.empty(len(texts), dtype=dtype)
+        array[:] = texts
+        return array.reshape(shape)
+    if len(data) % dtype.itemsize:
+        raise InputError(f"The input '{name}' has {len(data)} bytes, no whole number of {datatype} values.")
+    array = np.frombuffer(data, dtype=dtype.newbyteorder("<"))
+    _check_size(name, shape, array.size)
+    array = np.require(array, dtype=dtype, requirements=["ALIGNED"])
+    return array.reshape(shape)
+
+
+def to_list(array: np.ndarray[Any, Any]) -> List[Any]:
+    """The values in row-major order as JSON knows them; bytes are read as UTF-8."""
+    values: List[Any] = array.reshape(-1).tolist()
+    if array.dtype.kind == "O":
+        return [value.decode(errors="replace") if isinstance(value, bytes) else value for value in values]
+    return values
+
+
+def dtype_of(name: str, datatype: str) -> np.dtype[Any]:
+    """The numpy dtype of a V2 datatype. Raises InputError naming those that exist."""
+    if datatype not in TO_NUMPY:
+        raise InputError(
+            f"The input '{name}' has the datatype '{datatype[:40]}', expected one of {', '.join(TO_NUMPY)}."
+        )
+    return TO_NUMPY[datatype]
+
+
+def _check_size(name: str, shape: Sequence[int], size: int) -> None:
+    if math.prod(shape) != size:
+        raise InputError(
+            f"The input '{name}' has {size} values, its shape {list(shape)} needs {math.prod(shape)}."
+        )
+
+
+def _texts(name: str, data: memoryview) -> List[str]:
+    texts: List[str] = []
+    offset = 0
+    while offset < len(data):
+        if offset + 4 > len(data):
+            raise InputError(
+                f"The input '{name}' ends inside a length; send 4 bytes of length for each value."
+            )
+        (length,) = struct.unpack_from("<I", data, offset)
+        offset += 4
+        if offset + length > len(data):
+            raise InputError(f"The input '{name}' ends inside a value of {length} bytes; send it whole.")
+        try:
+            texts.append(bytes(data[offset : offset + length]).decode())
+        except UnicodeDecodeError:
+            raise InputError(f"The input '{name}' holds a value that is not UTF-8; send text.") from None
+        offset += length
+    return texts

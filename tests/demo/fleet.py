@@ -1,0 +1,119 @@
+"""The three devices of the embedded inventory as the demo looks at them, from outside."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Tuple
+
+import psutil
+from outcome import NotAsItShouldBeError, expect
+
+REPO = Path(__file__).resolve().parents[2]
+ROOTS = REPO / ".edgeai"
+RELEASE = "label-reader"
+DEPOT_PORT = 9000
+
+
+@dataclass(frozen=True)
+class Device:
+    name: str
+    line: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def edgeai(self) -> Path:
+        """The device's own command."""
+        return ROOTS / self.name / "opt/edgeai/bin/edgeai"
+
+    def status(self) -> Dict[str, Any]:
+        """What `edgeai status` on the device says."""
+        command = [str(self.edgeai), "--json", "status"]
+        done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        try:
+            answer: Dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        except (IndexError, ValueError):
+            raise NotAsItShouldBeError(f"{self.name} does not say how it is: {done.stderr.strip()}") from None
+        expect(answer.get("ok") is True, f"{self.name} does not say how it is: {answer.get('error')}")
+        return answer
+
+    def journal(self) -> List[Dict[str, Any]]:
+        """What was done to the device, oldest first."""
+        path = ROOTS / self.name / "var/lib/edgeai/journal.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()]
+
+    def last_trial(self) -> Tuple[datetime, datetime]:
+        """From when to when the newest trial lasted."""
+        journal = self.journal()
+        began = [entry for entry in journal if entry["event"] == "switched"][-1]
+        ended = [entry for entry in journal if entry["event"] in ("confirmed", "reverted")][-1]
+        return datetime.fromisoformat(began["time"]), datetime.fromisoformat(ended["time"])
+
+
+PI = Device("line1-pi", "line-1", 9001)
+JETSON = Device("line1-jetson", "line-1", 9002)
+PC = Device("line2-pc", "line-2", 9003)
+DEVICES = (PI, JETSON, PC)
+CANARY = PI
+
+
+def expect_all(version: Optional[str], phase: str = "confirmed") -> None:
+    """That every device serves this version of the release (None: nothing) and is in this phase."""
+    for device in DEVICES:
+        status = device.status()
+        found = (status["models"].get(RELEASE), status["phase"])
+        expect(
+            found == (version, phase),
+            f"{device.name} has {RELEASE} {found[0] or 'not at all'} ({found[1]}), "
+            f"expected {version or 'not at all'} ({phase})",
+        )
+
+
+def expect_waves() -> str:
+    """That the newest rollout took the canary first and one device of a line at a time; says so."""
+    trials = {device: device.last_trial() for device in DEVICES}
+    for device, (began, _) in trials.items():
+        expect(
+            device is CANARY or began > trials[CANARY][1],
+            f"{device.name} was switched before the canary {CANARY.name} was confirmed",
+        )
+    for one in DEVICES:
+        for other in DEVICES:
+            apart = trials[one][1] < trials[other][0] or trials[other][1] < trials[one][0]
+            expect(
+                one is other or one.line != other.line or apart,
+                f"{one.name} and {other.name} of {one.line} were on trial at the same time",
+            )
+    order = sorted(DEVICES, key=lambda device: trials[device][0])
+    return f"order: {', then '.join(device.name for device in order)}; never two of one line on trial at once"
+
+
+def left_behind() -> List[str]:
+    """What of the fleet is still there: directories, processes, ports; empty when all is gone."""
+    found = [str(path.relative_to(REPO)) for path in sorted(ROOTS.glob("*"))]
+    for process in psutil.process_iter(["pid", "cmdline"]):
+        line = " ".join(process.info["cmdline"] or ())
+        if f"{ROOTS}/" in line:
+            found.append(f"process {process.pid} ({line[:80]})")
+    found += [f"port {port}" for port in taken_ports()]
+    with open("/proc/self/net/unix", encoding="utf-8") as sockets:
+        found += [f"socket {line.split()[-1]}" for line in sockets if f"{ROOTS}/" in line]
+    return found
+
+
+def taken_ports() -> List[int]:
+    """Those of the fleet's ports on which somebody listens."""
+    taken = []
+    for port in (DEPOT_PORT, *(device.port for device in DEVICES)):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                taken.append(port)
+    return taken
