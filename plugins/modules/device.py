@@ -137,14 +137,16 @@ def main() -> None:
         if not module.check_mode:
             remove_units(module, units)
     if pid is not None:
-        actions.append(f"{"would stop" if module.check_mode else "stopped"} the services")
+        actions.append("would stop the services" if module.check_mode else "stopped the services")
         if not module.check_mode:
             stop_supervisor(module, root, pid)
     for path in (os.path.join(root, name) for name in OURS):
         if os.path.isdir(path):
             actions.append(f"{removed} {path}")
             if not module.check_mode:
-                shutil.rmtree(path)
+                shutil.rmtree(os.path.realpath(path))
+                if os.path.islink(path):
+                    os.unlink(path)
     if root != "/":
         for path in (os.path.normpath(os.path.join(root, name)) for name in ABOVE):
             if not module.check_mode and os.path.isdir(path) and not os.listdir(path):

@@ -45,16 +45,16 @@ class Device:
         expect(answer.get("ok") is True, f"{self.name} does not say how it is: {answer.get('error')}")
         return answer
 
-    def journal(self) -> List[Dict[str, Any]]:
-        """What was done to the device, oldest first."""
+    def journal(self, *events: str) -> List[Dict[str, Any]]:
+        """What was done to the device, of these kinds, oldest first."""
         path = ROOTS / self.name / "var/lib/edgeai/journal.jsonl"
-        return [json.loads(line) for line in path.read_text().splitlines()]
+        entries = map(json.loads, path.read_text().splitlines())
+        return [entry for entry in entries if entry["event"] in events]
 
     def last_trial(self) -> Tuple[datetime, datetime]:
         """From when to when the newest trial lasted."""
-        journal = self.journal()
-        began = [entry for entry in journal if entry["event"] == "switched"][-1]
-        ended = [entry for entry in journal if entry["event"] in ("confirmed", "reverted")][-1]
+        began = self.journal("switched")[-1]
+        ended = self.journal("confirmed", "reverted")[-1]
         return datetime.fromisoformat(began["time"]), datetime.fromisoformat(ended["time"])
 
 

@@ -6,7 +6,7 @@ import shlex
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, Iterator, List, Mapping, Sequence
@@ -14,6 +14,7 @@ from typing import Dict, Iterator, List, Mapping, Sequence
 from outcome import expect
 
 STAGES = 10
+GRACE_S = 10  # for a command that is interrupted
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,22 @@ class Ended:
 
     status: int
     output: str
+
+
+@contextmanager
+def _ending(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
+    """Leave only when the process has ended; interrupted, it is given time to end well."""
+    try:
+        with process:
+            yield process
+    except BaseException:
+        process.terminate()
+        try:
+            process.wait(GRACE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        raise
 
 
 class Story:
@@ -57,30 +74,24 @@ class Story:
     def run(self, command: Sequence[str]) -> Ended:
         """Run a command in the repository: show it as it would be typed, and its output as it comes."""
         self.dim(f"  $ {shlex.join(command)}")
-        with self._start(command) as process:
+        with _ending(self._start(command)) as process:
             output = self._show(process)
         return Ended(process.returncode, output)
 
     def run_together(self, commands: Sequence[Sequence[str]]) -> List[Ended]:
         """Run commands that do not disturb each other at the same time; show them one after the other."""
-        processes = [self._start(command) for command in commands]
-        try:
-            ended = []
+        with ExitStack() as stack:
+            processes = [stack.enter_context(_ending(self._start(command))) for command in commands]
+            outputs = []
             for command, process in zip(commands, processes):
                 self.dim(f"  $ {shlex.join(command)}")
-                output = self._show(process)
-                ended.append(Ended(process.wait(), output))
-            return ended
-        finally:
-            for process in processes:
-                with process:
-                    if process.poll() is None:
-                        process.terminate()
+                outputs.append(self._show(process))
+        return [Ended(process.returncode, output) for process, output in zip(processes, outputs)]
 
     def must(self, command: Sequence[str]) -> str:
         """Run a command that has to succeed; its output."""
         ended = self.run(command)
-        expect(ended.status == 0, f"`{shlex.join(command)}` exited with {ended.status}, expected 0")
+        expect(ended.status == 0, f"the command above exited with {ended.status}, expected 0")
         return ended.output
 
     def _start(self, command: Sequence[str]) -> subprocess.Popen[str]:

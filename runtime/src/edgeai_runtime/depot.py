@@ -53,17 +53,14 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, with_body: bool) -> None:
         file = self._open()
         if file is None:
-            self.send_error(HTTPStatus.NOT_FOUND)
+            self._refuse(HTTPStatus.NOT_FOUND)
             return
         with file:
             size = os.fstat(file.fileno()).st_size
             asked = _RANGE.fullmatch(self.headers.get("Range", ""))
             start, end = _span(asked, size)
             if start >= end and asked:
-                self.send_response(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
-                self.send_header("Content-Range", f"bytes */{size}")
-                self.send_header("Content-Length", "0")
-                self.end_headers()
+                self._refuse(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, ("Content-Range", f"bytes */{size}"))
                 return
             self.send_response(HTTPStatus.PARTIAL_CONTENT if asked else HTTPStatus.OK)
             if asked:
@@ -74,6 +71,13 @@ class _Handler(BaseHTTPRequestHandler):
             self.end_headers()
             if with_body:
                 self._copy(file, start, end)
+
+    def _refuse(self, status: HTTPStatus, *headers: Tuple[str, str]) -> None:
+        """Answer without a body and without a log line: devices ask for a next root that is not there."""
+        self.send_response(status)
+        for name, value in (*headers, ("Content-Length", "0")):
+            self.send_header(name, value)
+        self.end_headers()
 
     def _open(self) -> Optional[IO[bytes]]:
         """The file asked for; None when there is none, it is hidden or it lies outside the directory."""
@@ -100,11 +104,8 @@ class _Handler(BaseHTTPRequestHandler):
         if left:
             self.close_connection = True
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_request(self, code: object = "-", size: object = "-") -> None:
         """Only errors are worth a line of an SD card."""
-
-    def log_error(self, format: str, *args: Any) -> None:
-        super().log_message(format, *args)
 
 
 class _Server(ThreadingHTTPServer):

@@ -570,7 +570,7 @@ class Keeper:
             "revert": self.revert,
         }
         name = request.get("command")
-        if name not in commands:
+        if not isinstance(name, str) or name not in commands:
             raise Refused(f"unknown command {name!r}, expected one of: {', '.join(commands)}.")
         if self.stopping and name != "status":
             raise Refused("the keeper is stopping; ask again when it was started again.")

@@ -36,6 +36,12 @@ import json, sys
 from edgeai_runtime.keeper import Keeper, Timing
 sys.exit(Keeper(sys.argv[1], sys.argv[2], timing=Timing(**json.loads(sys.argv[3]))).run())
 """
+PASS_SOCKET = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
+os.execv(sys.argv[2], sys.argv[2:])
+"""
 
 
 def wait_for(condition: Callable[[], Any], what: str) -> Any:
@@ -84,19 +90,24 @@ class Device:
         manifest = {"schema": 1, "generation": number, "environment": "e1"}
         (directory / "manifest.json").write_text(json.dumps(manifest))
 
-    def launch(
-        self, environment: Optional[Dict[str, str]] = None, **timing: float
-    ) -> subprocess.Popen[bytes]:
-        arguments = [str(self.paths.root), self.http, json.dumps(Timing(**{**FAST, **timing})._asdict())]
+    def start(
+        self,
+        environment: Optional[Dict[str, str]] = None,
+        listener: Optional[socket.socket] = None,
+        **timing: float,
+    ) -> Dict[str, Any]:
+        """Start a keeper, with a listening socket as systemd passes it if given; its first status."""
+        timing_json = json.dumps(Timing(**{**FAST, **timing})._asdict())
+        command = [sys.executable, "-c", LAUNCH, str(self.paths.root), self.http, timing_json]
+        if listener is not None:
+            command = [sys.executable, "-c", PASS_SOCKET, str(listener.fileno()), *command]
         with open(self.log, "ab") as log:
-            return subprocess.Popen(
-                [sys.executable, "-c", LAUNCH, *arguments],
+            self.keeper = subprocess.Popen(
+                command,
                 stderr=log,
                 env={**os.environ, **(environment or {})},
+                pass_fds=[listener.fileno()] if listener is not None else [],
             )
-
-    def start(self, environment: Optional[Dict[str, str]] = None, **timing: float) -> Dict[str, Any]:
-        self.keeper = self.launch(environment, **timing)
 
         def answers() -> Optional[Dict[str, Any]]:
             with contextlib.suppress(KeeperError):
@@ -151,6 +162,17 @@ class Device:
             if connection is None:
                 own.close()
 
+    def wait_answer(self, generation: int) -> Answer:
+        """The first answer of a generation: the one before it may still accept until it reads "drain"."""
+
+        def of_generation() -> Optional[Answer]:
+            answer = self.infer()
+            return answer if answer.generation == generation else None
+
+        answer = wait_for(of_generation, f"an answer of generation {generation}")
+        assert isinstance(answer, Answer)
+        return answer
+
     def journal(self) -> List[Dict[str, Any]]:
         return [json.loads(line) for line in self.paths.journal.read_text().splitlines()]
 
@@ -184,6 +206,8 @@ class Load:
                 self.answers.append(self.device.infer(connection))
             except (OSError, http.client.HTTPException) as error:
                 self.lost.append(repr(error))
+                if connection:
+                    connection.close()
         if connection:
             connection.close()
 

@@ -36,6 +36,12 @@ class StandIn:
         self.requests = self.errors = 0
         self.open = set()
         self.draining = asyncio.Event()
+        self.tasks = set()
+
+    def run_beside(self, coroutine):
+        task = asyncio.ensure_future(coroutine)
+        self.tasks.add(task)  # asyncio itself holds tasks weakly
+        task.add_done_callback(self.tasks.discard)
 
     def tell(self, event, **fields):
         self.writer.write(json.dumps({"event": event, **fields}).encode() + b"\n")
@@ -51,16 +57,12 @@ class StandIn:
             await asyncio.Event().wait()
         while not Path(self.mode.get("ready_when", "/")).exists():
             await asyncio.sleep(0.01)
-        servers = [
-            await asyncio.start_server(self.serve, sock=listener, start_serving=False)
-            for listener in self.listeners
-        ]
         self.tell("ready", address="127.0.0.1:0", warmup_ms=1.0)
-        asyncio.ensure_future(self.obey(reader, servers))
-        asyncio.ensure_future(self.beat())
+        self.run_beside(self.obey(reader))
+        self.run_beside(self.beat())
         await self.draining.wait()
-        for server in servers:
-            server.close()
+        for listener in self.listeners:
+            asyncio.get_running_loop().remove_reader(listener)
         quiet_since = time.monotonic()
         while self.open and time.monotonic() - quiet_since < QUIET_S:
             await asyncio.sleep(0.01)
@@ -70,13 +72,13 @@ class StandIn:
         with contextlib.suppress(ConnectionError):  # the keeper may be gone
             await self.writer.drain()
 
-    async def obey(self, reader, servers):
+    async def obey(self, reader):
         while True:
             line = await reader.readline()
             command = json.loads(line)["command"] if line else "drain"
             if command == "accept" and not self.mode.get("refuse_accept"):
-                for server in servers:
-                    await server.start_serving()
+                for listener in self.listeners:
+                    asyncio.get_running_loop().add_reader(listener, self.accept, listener)
                 self.tell("accepting")
             if command == "drain":
                 self.draining.set()
@@ -87,9 +89,16 @@ class StandIn:
             self.tell("heartbeat", requests=self.requests, errors=self.errors, p50_ms=None, models={})
             await asyncio.sleep(HEARTBEAT_S)
 
-    async def serve(self, reader, writer):
-        connection = Connection()
-        self.open.add(connection)
+    def accept(self, listener):
+        """What is accepted counts as open at once: a drain that comes next waits for it."""
+        with contextlib.suppress(BlockingIOError):  # the other generation was faster
+            accepted, _ = listener.accept()
+            connection = Connection()
+            self.open.add(connection)
+            self.run_beside(self.serve(accepted, connection))
+
+    async def serve(self, accepted, connection):
+        reader, writer = await asyncio.open_connection(sock=accepted)
         try:
             while True:
                 connection.busy = False
@@ -99,9 +108,10 @@ class StandIn:
                 if length:
                     await reader.readexactly(int(length[0].split(b":")[1]))
                 await asyncio.sleep(self.mode.get("slow_s", 0))
-                writer.write(self.answer())
+                last = self.draining.is_set()  # asked once: what is closed was announced as closing
+                writer.write(self.answer(last))
                 await writer.drain()
-                if self.draining.is_set():
+                if last:
                     break
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
@@ -109,7 +119,7 @@ class StandIn:
             self.open.discard(connection)
             writer.close()
 
-    def answer(self):
+    def answer(self, last):
         self.requests += 1
         if self.requests == self.mode.get("crash_after"):
             os._exit(3)
@@ -119,7 +129,7 @@ class StandIn:
         self.errors += failed
         body = json.dumps({"generation": self.generation, "pid": os.getpid()}).encode()
         status = "500 Internal Server Error" if failed else "200 OK"
-        close = "Connection: close\r\n" if self.draining.is_set() else ""
+        close = "Connection: close\r\n" if last else ""
         return f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n{close}\r\n".encode() + body
 
 

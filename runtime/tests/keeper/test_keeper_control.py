@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 import stat
 import subprocess
@@ -20,7 +19,7 @@ from edgeai_runtime.generations.keeper_client import KeeperClient
 from edgeai_runtime.paths import Paths
 
 
-def run_keeper(root: Path, http: str = "127.0.0.1:0") -> "subprocess.CompletedProcess[str]":
+def run_keeper(root: Path, http: str = "127.0.0.1:0") -> subprocess.CompletedProcess[str]:
     """The file itself, as provisioning copies it: without our package on its path."""
     command = [sys.executable, "-I", keeper.__file__, "--root", str(root), "--http", http]
     return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
@@ -45,7 +44,7 @@ def test_a_socket_left_by_a_killed_keeper_is_replaced(device: Device) -> None:
 
 def test_the_control_socket_is_for_the_keepers_user_only(device: Device) -> None:
     device.start()
-    assert stat.S_IMODE(os.stat(device.paths.control).st_mode) == 0o600
+    assert stat.S_IMODE(device.paths.control.stat().st_mode) == 0o600
 
 
 def test_a_root_longer_than_a_socket_path_works(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ def wait_reverted(device: Device) -> Dict[str, Any]:
     """Wait until generation 1 serves again; generation 2's last_reverted entry."""
     status = device.wait_status(lambda s: s["last_reverted"] and s["phase"] == "confirmed", "the way back")
     assert (status["generation"], status["confirmed"], status["trial"]) == (1, 1, None)
-    assert device.infer().generation == 1
+    device.wait_answer(1)
     assert device.paths.current.resolve() == device.paths.generation(1)
     assert status["last_reverted"]["generation"] == 2
     last = status["history"][-1]
@@ -111,7 +111,7 @@ def test_revert_takes_a_trial_back_and_answers_when_it_is_done(device: Device) -
     prepare(device, {})
     device.switch(2)
     device.ask("revert", reason="the camera sees less")
-    assert device.infer().generation == 1
+    device.wait_answer(1)
     assert wait_reverted(device)["reason"] == "the camera sees less"
     assert [line["actor"] for line in device.journal() if line["event"] == "reverted"] == ["test"]
 
@@ -142,7 +142,7 @@ def test_a_trial_goes_on_when_the_keeper_is_killed(device: Device) -> None:
     device.kill()
     device.start()
     status = device.wait_status(lambda s: s["phase"] == "trial" and s["child_pid"], "generation 2 to serve")
-    assert device.infer().generation == 2
+    device.wait_answer(2)
     assert 200 < status["trial"]["remaining_s"] < 300
     assert device.state()["trial"]["attempts"] == 2
     assert len(serving_processes(device.paths.root)) == 1
@@ -195,7 +195,7 @@ def test_a_fallback_that_does_not_start_is_an_alarm_and_is_tried_again(device: D
         device.ask("revert", reason="worse")
     status = device.wait_status(lambda s: s["alarms"], "the alarm")
     assert "generation 1 failed" in status["alarms"][0]
-    assert device.infer().generation == 2
+    device.wait_answer(2)
     device.write_generation(1)
     wait_reverted(device)
 

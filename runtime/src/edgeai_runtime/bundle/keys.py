@@ -18,8 +18,10 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_pem_private_key,
 )
-from securesystemslib.signer import CryptoSigner
-from tuf.api.metadata import Metadata, Root
+
+# Both packages name their exports in ways that a type checker does not follow.
+from securesystemslib.signer import CryptoSigner  # type: ignore[attr-defined]
+from tuf.api.metadata import Metadata, Root  # type: ignore[attr-defined]
 
 from edgeai_runtime.durable import write_atomic
 from edgeai_runtime.errors import InputError

@@ -1,7 +1,7 @@
 """TUF metadata of a bundle, signed on the workstation.
 
 The layout is python-tuf's with consistent snapshots: a client fetches `N.targets.json` and
-`<sha256>.<name>`, so that a bundle can be replaced while devices read it.
+`<sha256>.<name>`, so that devices see a bundle that is replaced as the old or the new one.
 """
 
 from __future__ import annotations
@@ -11,7 +11,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Dict, Mapping
 
-from tuf.api.metadata import Metadata, MetaFile, Snapshot, TargetFile, Targets, Timestamp
+# The package names its exports in a way that a type checker does not follow.
+from tuf.api.metadata import (  # type: ignore[attr-defined]
+    Metadata,
+    MetaFile,
+    Snapshot,
+    TargetFile,
+    Targets,
+    Timestamp,
+)
 
 from edgeai_runtime.bundle.keys import Keys
 from edgeai_runtime.durable import write_atomic

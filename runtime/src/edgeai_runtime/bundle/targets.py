@@ -12,7 +12,7 @@ from edgeai_runtime.errors import InputError
 
 GLIBC = "2.28"  # the least a device needs: Debian 10, JetPack 5 and newer have it
 # pip takes a wheel only under a tag it was told, so every older one is named.
-MANYLINUX = ("manylinux_2_28", "manylinux_2_27", "manylinux_2_26", "manylinux_2_24", "manylinux_2_17")
+MANYLINUX = tuple(f"manylinux_{tag}" for tag in ("2_28", "2_27", "2_26", "2_24", "2_17"))
 MANYLINUX += ("manylinux2014",)
 
 _NAME = re.compile(r"(?P<architecture>x86_64|aarch64)-cp3(?P<minor>\d+)-(?P<accelerator>[a-z0-9]+)")

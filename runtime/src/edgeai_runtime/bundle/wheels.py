@@ -62,7 +62,7 @@ class WheelCache:
         asked = json.dumps([requirements.read_text(encoding="utf-8"), *options])
         record = self.directory / "locks" / f"{hashlib.sha256(asked.encode()).hexdigest()}.json"
         if record.is_file():
-            known = {name: digest for name, digest in json.loads(record.read_bytes()).items()}
+            known: Dict[str, str] = json.loads(record.read_bytes())
             paths = [self.directory / "wheels" / name for name in known]
             if all(path.is_file() and file_sha256(path) == known[path.name] for path in paths):
                 return [self._wheel(path) for path in paths]
@@ -93,8 +93,8 @@ class WheelCache:
             if pip.returncode:
                 errors = [line for line in lines if line.startswith("ERROR")] or lines[-1:]
                 raise TransferError(
-                    f"{requirements.name}: the wheels could not be fetched ({errors[-1]}); check the connection "
-                    "to the package index, or make the locks anew with `make locks`."
+                    f"{requirements.name}: the wheels could not be fetched ({errors[-1]}); check the "
+                    "connection to the package index, or make the locks anew with `make locks`."
                 )
             moved = []
             for path in sorted(Path(directory).glob("*.whl")):

@@ -17,6 +17,8 @@ LIFTED_OPSET = 17
 HIGHEST_OPSET = 21
 HIGHEST_IR = 10
 
+_EXPORT = f"export the model with an opset from {LOWEST_QUANTIZABLE_OPSET} to {HIGHEST_OPSET}"
+
 
 def prepare(source: Path, target: Path, name: str, for_quantization: bool) -> None:
     """Write a checked, shape-inferred, constant-folded copy of `source` to `target`.
@@ -66,22 +68,32 @@ def first_line(error: BaseException) -> str:
 def _load(source: Path, name: str) -> onnx.ModelProto:
     try:
         model = onnx.load(str(source))
-        model.ir_version = min(model.ir_version, HIGHEST_IR)
-        onnx.checker.check_model(model)
-    except Exception as error:  # protobuf's and the checker's errors share no base
-        raise ConvertError(
-            f"{name}: the file is no complete ONNX model ({first_line(error)}); export it again."
-        ) from error
+    except Exception as error:  # protobuf's errors share no base with the others
+        raise _damaged(name, first_line(error)) from error
     if not model.graph.node:
-        raise ConvertError(
-            f"{name}: the file is no complete ONNX model (its graph is empty); export it again."
-        )
+        raise _damaged(name, "its graph is empty")
+    if _operator_set(model) > onnx.defs.onnx_opset_version():
+        raise ConvertError(f"{name}: its opset {_operator_set(model)} is newer than this device knows; {_EXPORT}.")
+    model.ir_version = min(model.ir_version, HIGHEST_IR)
+    try:
+        onnx.checker.check_model(model)
+    except Exception as error:
+        raise _damaged(name, first_line(error)) from error
     return model
 
 
+def _damaged(name: str, why: str) -> ConvertError:
+    return ConvertError(f"{name}: the file is no complete ONNX model ({why}); export it again.")
+
+
+def _operator_set(model: onnx.ModelProto) -> int:
+    """The version of the standard operators, 0 for a model without any."""
+    return next((int(entry.version) for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
+
+
 def _at_operator_set(model: onnx.ModelProto, name: str, for_quantization: bool) -> onnx.ModelProto:
-    found = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), None)
-    if found is None or found > HIGHEST_OPSET:
+    found = _operator_set(model)
+    if found > HIGHEST_OPSET:
         wanted = HIGHEST_OPSET
     elif for_quantization and found < LOWEST_QUANTIZABLE_OPSET:
         wanted = LIFTED_OPSET
@@ -91,6 +103,5 @@ def _at_operator_set(model: onnx.ModelProto, name: str, for_quantization: bool) 
         return version_converter.convert_version(model, wanted)
     except Exception as error:  # the converter raises RuntimeError, ValueError and its own ConvertError
         raise ConvertError(
-            f"{name}: its opset {found} cannot be converted to {wanted} ({first_line(error)}); "
-            f"export the model with an opset from {LOWEST_QUANTIZABLE_OPSET} to {HIGHEST_OPSET}."
+            f"{name}: its opset {found} cannot be converted to {wanted} ({first_line(error)}); {_EXPORT}."
         ) from error

@@ -59,13 +59,15 @@ def run(python: str, arguments: List[str], purpose: str, extra: Optional[Mapping
         )
     except OSError as error:
         raise BuildError(
-            f"{python}: cannot be started ({error.strerror}); name the device's Python, e.g. /usr/bin/python3."
+            f"{python}: cannot be started ({error.strerror}); "
+            "name the device's Python, e.g. /usr/bin/python3."
         ) from None
     if result.returncode:
         lines = [line.strip() for line in (result.stderr + result.stdout).splitlines() if line.strip()]
         said = lines[-1] if lines else f"exit status {result.returncode}"
         raise BuildError(
-            f"{python} could not {purpose} ({said}); nothing was changed, correct that and run the command again."
+            f"{python} could not {purpose} ({said}); "
+            "nothing was changed, correct that and run the command again."
         )
     return result.stdout
 

@@ -1,1 +1,1 @@
-"""What a device knows of itself: counters, metrics, the health report."""
+"""What a device knows of itself: counters and figures of the serving process, health of the whole."""

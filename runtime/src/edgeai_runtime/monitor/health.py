@@ -1,26 +1,26 @@
-# NOTE to helper "serving": the lead wrote this while you were silent (12:30); it may have replaced yours.
-# You own it again: keep or rewrite, and remove this note.
-"""One device's health in one flat report, for a terminal, a table and a program."""
+"""One answer to "how is this device?", from the keeper's status and the generation's manifest."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Mapping, Optional, Tuple
 
+from edgeai_runtime.monitor.temperature import temperature_c
 from edgeai_runtime.settings import Device
 
-THERMAL = Path("/sys/class/thermal")
 
+def report(
+    device: Device, status: Mapping[str, Any], manifest: Optional[Mapping[str, Any]]
+) -> Dict[str, Any]:
+    """The health report, flat: for a terminal, a table and a program.
 
-def report(device: Device, status: Dict[str, Any], manifest: Optional[Dict[str, Any]]) -> Dict[str, Any]:
-    """The health report from the keeper's `status` and the current generation's manifest.
-
-    p50_ms and p99_ms over the last requests (None without any), cpu_percent of one core, rss_mb in
-    megabytes of 10^6 bytes, temperature_c of the hottest zone (None where the device has none).
-    `verdict`: confirmed, trial, reverted, failed or idle; `reason` says why it is not confirmed.
+    `status`: the keeper's answer to "status"; `manifest`: of the current generation, None without
+    one. Times in ms over the last minute, CPU in percent of one core, memory in MiB, all None while
+    nothing serves. `verdict`: "confirmed", "reverted" (it serves what it served before, `reason`
+    says why), "trial", "starting", "failed" or "idle"; only "confirmed" is success.
     """
     serving = status.get("serving") or {}
     models = (manifest or {}).get("models", {})
+    engines = {f"{model.get('engine')} {model.get('recipe') or ''}".strip() for model in models.values()}
     verdict, reason = _verdict(status)
     return {
         "name": device.name,
@@ -28,44 +28,35 @@ def report(device: Device, status: Dict[str, Any], manifest: Optional[Dict[str, 
         "line": device.line,
         "generation": status.get("generation"),
         "phase": status.get("phase"),
-        "models": {name: model["version"] for name, model in models.items()},
-        "engine": ", ".join(sorted({f"{m['engine']} {m['recipe']}" for m in models.values()})) or None,
+        "models": {name: model.get("version") for name, model in models.items()},
+        "engine": ", ".join(sorted(engines)) or None,
         "requests": serving.get("requests", 0),
         "errors": serving.get("errors", 0),
         "p50_ms": serving.get("p50_ms"),
         "p99_ms": serving.get("p99_ms"),
         "cpu_percent": serving.get("cpu_percent"),
         "rss_mb": serving.get("rss_mb"),
-        "temperature_c": temperature(),
+        "temperature_c": temperature_c(),
         "restarts": status.get("restarts", 0),
         "verdict": verdict,
         "reason": reason,
-        "alarms": status.get("alarms", []),
+        "alarms": list(status.get("alarms", [])),
         "last_reverted": status.get("last_reverted"),
         "http": status.get("http"),
     }
 
 
-def _verdict(status: Dict[str, Any]) -> tuple[str, Optional[str]]:
-    phase = status.get("phase")
-    alarms = status.get("alarms", [])
-    if phase == "confirmed":
-        return ("failed", alarms[0]) if alarms else ("confirmed", None)
+def _verdict(status: Mapping[str, Any]) -> Tuple[str, Optional[str]]:
+    phase = str(status.get("phase"))
+    alarms = list(status.get("alarms", []))
+    latest = (status.get("history") or [{}])[-1]
+    if phase == "confirmed" and latest.get("outcome") == "reverted":
+        return "reverted", f"generation {latest.get('generation')} was taken back: {latest.get('reason')}"
     if phase == "trial":
-        trial = status.get("trial") or {}
-        return "trial", f"on trial for another {trial.get('remaining_s', 0):.0f} s"
+        remaining = (status.get("trial") or {}).get("remaining_s", 0)
+        return phase, f"it is taken back unless confirmed within {remaining:.0f} s"
     if phase == "idle":
-        return "idle", "nothing is installed to serve"
-    return "failed", alarms[0] if alarms else f"the generation is {phase}"
-
-
-def temperature(zones: Path = THERMAL) -> Optional[float]:
-    """The hottest thermal zone in degrees Celsius, None where there is none
-    (https://docs.kernel.org/driver-api/thermal/sysfs-api.html: millidegrees)."""
-    found = []
-    for zone in zones.glob("thermal_zone*/temp"):
-        try:
-            found.append(int(zone.read_text()) / 1000)
-        except (OSError, ValueError):
-            continue  # a sensor that is switched off answers with an error
-    return max(found, default=None)
+        return phase, "no generation was ever confirmed on this device"
+    if phase == "failed":
+        return phase, alarms[0] if alarms else "its generation does not run"
+    return phase, None

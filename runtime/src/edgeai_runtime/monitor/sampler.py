@@ -1,70 +1,118 @@
-# NOTE to helper "serving": the lead wrote this while you were silent (12:30); it may have replaced yours.
-# You own it again: keep or rewrite, and remove this note.
-"""Counts requests and takes the serving process's pulse."""
+"""Counts requests and samples the process."""
 
 from __future__ import annotations
 
+import math
+import time
 from collections import deque
-from dataclasses import dataclass
-from typing import Any, Deque, Dict, Iterable, Optional
+from dataclasses import dataclass, field
+from typing import Any, Callable, Deque, Dict, Mapping, Optional, Sequence, Tuple
 
 import psutil
 
-WINDOW = 512  # answered requests that the percentiles are taken over
+WINDOW = 1000
+WINDOW_S = 60.0
 
 
 @dataclass
-class ModelCount:
-    """Requests answered by one model since the process started; `errors` are those answered with 5xx."""
+class ModelCounts:
+    """Inference requests of one model answered since the process began, by the kind of answer."""
 
     version: str
-    requests: int = 0
-    errors: int = 0
-    seconds: float = 0.0
+    succeeded: int = 0
+    refused: int = 0  # 4xx: the client's mistake
+    failed: int = 0  # 5xx
+    seconds: float = 0.0  # of all of them together
+
+    @property
+    def requests(self) -> int:
+        return self.succeeded + self.refused + self.failed
 
 
-class Sampler:
-    """Counters of one serving process. Used from the event loop alone."""
+@dataclass(frozen=True)
+class Snapshot:
+    """One look at the process. Times in ms over the last minute (at most 1000 requests), None without
+    any; CPU in percent of one core since the look before; resident memory in MiB."""
 
-    def __init__(self, versions: Dict[str, str]) -> None:
-        """`versions`: of each model by name."""
-        self.models = {name: ModelCount(version) for name, version in versions.items()}
-        self.in_flight = 0
-        self._latencies: Deque[float] = deque(maxlen=WINDOW)
-        self._process = psutil.Process()
-        self._process.cpu_percent()  # the first call only starts the clock
+    models: Mapping[str, ModelCounts] = field(default_factory=dict)
+    p50_ms: Optional[float] = None
+    p99_ms: Optional[float] = None
+    in_flight: int = 0
+    cpu_percent: float = 0.0
+    rss_mb: float = 0.0
 
-    def record(self, model: str, seconds: float, failed: bool) -> None:
-        """Count one answered inference request."""
-        count = self.models[model]
-        count.requests += 1
-        count.errors += failed
-        count.seconds += seconds
-        self._latencies.append(seconds * 1000)
+    @property
+    def requests(self) -> int:
+        return sum(model.requests for model in self.models.values())
+
+    @property
+    def errors(self) -> int:
+        return sum(model.failed for model in self.models.values())
 
     def heartbeat(self) -> Dict[str, Any]:
-        """The message the keeper gets each second: totals, ms percentiles, % of one core, MB of RSS."""
-        ordered = sorted(self._latencies)
+        """What the keeper is told every second."""
         return {
-            "event": "heartbeat",
-            "requests": sum(count.requests for count in self.models.values()),
-            "errors": sum(count.errors for count in self.models.values()),
-            "p50_ms": percentile(ordered, 0.50),
-            "p99_ms": percentile(ordered, 0.99),
+            "requests": self.requests,
+            "errors": self.errors,
+            "p50_ms": self.p50_ms,
+            "p99_ms": self.p99_ms,
             "in_flight": self.in_flight,
-            "cpu_percent": round(self._process.cpu_percent(), 1),
-            "rss_mb": round(self._process.memory_info().rss / 1e6, 1),
+            "cpu_percent": self.cpu_percent,
+            "rss_mb": self.rss_mb,
             "models": {
-                name: {"version": count.version, "requests": count.requests, "errors": count.errors}
-                for name, count in self.models.items()
+                name: {"version": model.version, "requests": model.requests, "errors": model.failed}
+                for name, model in self.models.items()
             },
         }
 
 
-def percentile(ordered: Iterable[float], share: float) -> Optional[float]:
-    """The nearest-rank percentile of ascending values in their unit, to 2 decimals; None without any."""
-    values = list(ordered)
-    if not values:
+class Sampler:
+    """Not thread-safe: it belongs to the event loop."""
+
+    def __init__(self, versions: Mapping[str, str], clock: Callable[[], float] = time.monotonic) -> None:
+        """`versions`: of each model by name; `clock`: seconds."""
+        self._models = {name: ModelCounts(version) for name, version in versions.items()}
+        self._clock = clock
+        self._times: Deque[Tuple[float, float]] = deque(maxlen=WINDOW)
+        self._in_flight = 0
+        self._process = psutil.Process()
+        # The first figure psutil gives is always 0: it measures from here.
+        self._process.cpu_percent()
+
+    def begin(self) -> None:
+        """An inference request arrived."""
+        self._in_flight += 1
+
+    def end(self, model: str, status: int, seconds: float) -> None:
+        """It was answered with this HTTP status."""
+        self._in_flight -= 1
+        counts = self._models[model]
+        if status >= 500:
+            counts.failed += 1
+        elif status >= 400:
+            counts.refused += 1
+        else:
+            counts.succeeded += 1
+        counts.seconds += seconds
+        self._times.append((self._clock(), seconds * 1000))
+
+    def snapshot(self) -> Snapshot:
+        oldest = self._clock() - WINDOW_S
+        while self._times and self._times[0][0] < oldest:
+            self._times.popleft()
+        times = sorted(duration for _, duration in self._times)
+        return Snapshot(
+            models=self._models,
+            p50_ms=percentile(times, 50),
+            p99_ms=percentile(times, 99),
+            in_flight=self._in_flight,
+            cpu_percent=round(self._process.cpu_percent(), 1),
+            rss_mb=round(self._process.memory_info().rss / (1 << 20), 1),
+        )
+
+
+def percentile(ordered: Sequence[float], share: float) -> Optional[float]:
+    """Nearest rank: the smallest value that `share` percent of the values do not exceed, to 2 decimals."""
+    if not ordered:
         return None
-    rank = max(0, -(-int(share * 100) * len(values) // 100) - 1)
-    return round(values[min(rank, len(values) - 1)], 2)
+    return round(ordered[max(math.ceil(len(ordered) * share / 100), 1) - 1], 2)

@@ -38,6 +38,8 @@ class Connection(asyncio.Protocol):
         # Whole requests and, behind them, at most one refusal after which the client is not heard.
         self._queue: Deque[Union[Request, Response]] = deque()
         self._task: Optional[asyncio.Task[None]] = None
+        self._headers: Dict[str, str] = {}
+        self._body: List[bytes] = []
         self._draining = False
         self._arriving = False  # a request has begun and is not whole
         self._in_head = True
@@ -208,9 +210,9 @@ class Connection(asyncio.Protocol):
 
     def _begin(self) -> None:
         self._url = b""
-        self._headers: Dict[str, str] = {}
+        self._headers = {}
         self._headers_size = 0
-        self._body: List[bytes] = []
+        self._body = []
         self._body_size = 0
 
     # Waiting for the client.

@@ -61,10 +61,13 @@ def from_bytes(name: str, datatype: str, shape: Sequence[int], data: memoryview)
 
 
 def to_list(array: np.ndarray[Any, Any]) -> List[Any]:
-    """The values in row-major order as JSON knows them; bytes are read as UTF-8."""
+    """The values in row-major order as JSON knows them: bytes are read as UTF-8; NaN and the
+    infinities, which JSON has not, are null."""
     values: List[Any] = array.reshape(-1).tolist()
     if array.dtype.kind == "O":
         return [value.decode(errors="replace") if isinstance(value, bytes) else value for value in values]
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        return [value if math.isfinite(value) else None for value in values]
     return values
 
 

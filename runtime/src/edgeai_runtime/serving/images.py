@@ -95,5 +95,5 @@ def layout(image: Any, color: str, order: str) -> np.ndarray[Any, Any]:
         array = array[:, :, ::-1]
     if order == "NCHW":
         array = array.transpose(2, 0, 1)
-    array = np.ascontiguousarray(array[np.newaxis])
-    return array
+    tensor: np.ndarray[Any, Any] = np.ascontiguousarray(array[np.newaxis])
+    return tensor

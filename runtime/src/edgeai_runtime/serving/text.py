@@ -54,6 +54,6 @@ def ctc_text(outputs: Tensors, labels: Optional[Sequence[str]]) -> Tensors:
 
 
 def _text_array(texts: Sequence[str]) -> np.ndarray[Any, Any]:
-    array = np.empty(len(texts), dtype=np.object_)
+    array: np.ndarray[Any, Any] = np.empty(len(texts), dtype=np.object_)
     array[:] = texts
     return array

@@ -13,7 +13,7 @@ import inspect
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any, Dict, Iterator
+from typing import Any, Dict, Iterator, Optional
 
 from tuf.api import exceptions
 from tuf.ngclient.config import UpdaterConfig
@@ -75,28 +75,30 @@ class NotInBundle(TrustError):
 
 
 @contextlib.contextmanager
-def connect(depot_url: str, pinned_root: bytes, cache: Path, keep: bool) -> Iterator[Client]:
-    """Refresh the depot's metadata from `pinned_root` and what `cache` remembers.
+def connect(
+    depot_url: str, pinned_root: bytes, cache: Optional[Path] = None, keep: bool = True
+) -> Iterator[Client]:
+    """Refresh the depot's metadata from `pinned_root` and what the directory `cache` remembers.
 
-    `cache` is a directory (it need not exist); one pinned root's memory never mixes with another's.
-    `keep=False` leaves it as it is. Raises TrustError (wrong root, expired, older than seen, tampered)
+    One pinned root's memory never mixes with another's. `keep=False` leaves it as it is; without a
+    `cache` nothing is remembered. Raises TrustError (wrong root, expired, older than seen, tampered)
     and TransferError.
     """
     depot_url = depot_url.rstrip("/")
-    memory = cache / hashlib.sha256(pinned_root).hexdigest()
+    memory = cache / hashlib.sha256(pinned_root).hexdigest() if cache else None
     with tempfile.TemporaryDirectory(prefix="edgeai-trust-") as directory:
         scratch = Path(directory)
         metadata = scratch / "metadata"
         metadata.mkdir()
         for name in KEPT:
-            if (memory / name).is_file():
+            if memory and (memory / name).is_file():
                 shutil.copyfile(memory / name, metadata / name)
         try:
             with _explained(depot_url):
                 updater = _updater(metadata, depot_url, pinned_root)
                 updater.refresh()
         finally:
-            if keep:
+            if memory and keep:
                 _remember(metadata, memory)
         yield Client(updater, depot_url, scratch)
 
@@ -141,22 +143,25 @@ def _explained(depot_url: str) -> Iterator[None]:
         ) from None
     except exceptions.BadVersionNumberError as error:
         raise TrustError(
-            f"{depot_url}: the bundle is older than one this device has seen ({error}); deploy the newest bundle."
+            f"{depot_url}: the bundle is older than one this device has seen ({error}); "
+            "deploy the newest bundle."
         ) from None
     except exceptions.UnsignedMetadataError as error:
         raise TrustError(
-            f"{depot_url}: the bundle is not signed by the keys this device trusts ({error}); build it with the "
-            "keys the device was provisioned with, or provision the device with the new root."
+            f"{depot_url}: the bundle is not signed by the keys this device trusts ({error}); build it with "
+            "the keys the device was provisioned with, or provision the device with the new root."
         ) from None
     except exceptions.DownloadHTTPError as error:
         raise transfer.NotThere(str(error)) from None
     except exceptions.DownloadError as error:
         raise TrustError(
-            f"{depot_url}: the depot sends something else than was signed ({error}); copy the bundle to it again."
+            f"{depot_url}: the depot sends something else than was signed ({error}); "
+            "copy the bundle to it again."
         ) from None
     except exceptions.RepositoryError as error:
         raise TrustError(
-            f"{depot_url}: the bundle's metadata is not in order ({error}); copy the bundle to the depot again."
+            f"{depot_url}: the bundle's metadata is not in order ({error}); "
+            "copy the bundle to the depot again."
         ) from None
 
 
@@ -166,5 +171,6 @@ def read_pinned_root(path: Path) -> bytes:
         return path.read_bytes()
     except OSError:
         raise InputError(
-            f"{path}: the pinned root is missing; provision this device with the bundle's metadata/1.root.json."
+            f"{path}: the pinned root is missing; "
+            "provision this device with the bundle's metadata/1.root.json."
         ) from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable
+from typing import Callable, List
 
 from edgeai_runtime.durable import append_journal, device_lock, write_atomic
 from edgeai_runtime.errors import InputError, TrustError
@@ -16,13 +16,14 @@ from edgeai_runtime.trust.client import connect, read_pinned_root
 
 @dataclass(frozen=True)
 class FetchResult:
-    """`release`: digest of the manifest is `digest`; sizes in bytes; `bytes_fetched` is a forecast in a check."""
+    """`release` is "name version", `digest` its manifest's; `bytes_fetched` is a forecast in a check."""
 
-    release: Release
+    release: str
     digest: str
     bytes_fetched: int
     bytes_present: int
     changed: bool
+    actions: List[str]
 
 
 def fetch_release(
@@ -69,7 +70,8 @@ def _fetch(
     release = Release.from_json(manifest, f"{depot_url}, {target}")
     if (release.name, release.version) != (name, version):
         raise TrustError(
-            f"{depot_url}, {target}: the manifest is of {release.name} {release.version}; build the bundle again."
+            f"{depot_url}, {target}: the manifest is of {release.name} {release.version}; "
+            "build the bundle again."
         )
     record = _record(paths, name, version)
     known = record.read_bytes() if record.is_file() else None
@@ -89,4 +91,6 @@ def _fetch(
                 progress(f"{number} of {len(missing)} files of {name} {version}")
         write_atomic(record, manifest)
         append_journal(paths, "fetched", "device", release=name, version=version, digest=release.digest)
-    return FetchResult(release, release.digest, fetched, present, changed)
+    said = f"{name} {version}: {len(missing)} of {len(release.blobs)} files, {fetched / 1e6:.1f} MB"
+    actions = [f"{'would fetch' if check else 'fetched'} {said}"] if changed else []
+    return FetchResult(f"{name} {version}", release.digest, fetched, present, changed, actions)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from pathlib import Path
 from typing import Any, Dict
 
@@ -17,9 +16,8 @@ def show_bundle(depot_url: str, root_json: Path) -> Dict[str, Any]:
     "size"}, targets and releases {name: [versions]}. Nothing is kept between calls.
     Raises InputError, TrustError, TransferError.
     """
-    with tempfile.TemporaryDirectory(prefix="edgeai-show-") as cache:
-        with connect(depot_url, read_pinned_root(root_json), Path(cache), keep=False) as depot:
-            content: Dict[str, Any] = json.loads(depot.read("bundle.json"))
-            names = [*content["targets"], "supervisor"]
-            content["locks"] = {name: depot.target(f"locks/{name}.json") for name in names}
+    with connect(depot_url, read_pinned_root(root_json)) as depot:
+        content: Dict[str, Any] = json.loads(depot.read("bundle.json"))
+        names = [*content["targets"], "supervisor"]
+        content["locks"] = {name: depot.target(f"locks/{name}.json") for name in names}
     return content

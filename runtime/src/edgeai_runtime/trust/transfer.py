@@ -67,15 +67,15 @@ def _open(url: str, start: int) -> Iterator[_Source]:
 
 def _open_file(url: str, path: Path, start: int) -> _Source:
     try:
-        file = open(path, "rb")
+        file = open(path, "rb")  # noqa: SIM115 (closed with the source)
     except OSError as error:
-        raise _not_there(url, error.strerror) from None
+        raise _not_there(url, error.strerror or str(error)) from None
     file.seek(start)
     return _Source(file, start, os.fstat(file.fileno()).st_size)
 
 
 def _open_http(url: str, start: int) -> _Source:
-    request = urllib.request.Request(url, headers={"User-Agent": "edgeai"})
+    request = urllib.request.Request(url, headers={"User-Agent": "edgeai"})  # noqa: S310 (depot_path)
     if start:
         request.add_header("Range", f"bytes={start}-")
     try:
@@ -94,7 +94,8 @@ def _open_http(url: str, start: int) -> _Source:
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", None) or error
         raise TransferError(
-            f"{url}: the depot cannot be reached ({reason}); check that it runs and that its address is right."
+            f"{url}: the depot cannot be reached ({reason}); "
+            "check that it runs and that its address is right."
         ) from None
     resumed = answer.status == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {start}-")
     begin = start if resumed else 0
@@ -158,7 +159,7 @@ def fetch(url: str, partial: Path, destination: Path, sha256: str, size: int) ->
         open(partial, "ab").close()
         transferred = _fetch_proved(url, partial, sha256, size)
         destination.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(partial, destination)
+        partial.replace(destination)
         fsync_directory(destination.parent)
     except OSError as error:
         raise TransferError(
@@ -221,7 +222,8 @@ def _append(url: str, partial: Path, have: int, size: int) -> int:
                 if file.tell() > size:
                     file.truncate(0)
                     raise TrustError(
-                        f"{url}: the depot sends more than the signed {size} bytes; copy the bundle to it again."
+                        f"{url}: the depot sends more than the signed {size} bytes; "
+                        "copy the bundle to it again."
                     )
         finally:
             file.flush()

@@ -1,0 +1,23 @@
+"""A release: what a model's author ships, as its manifest and as its source directory."""
+
+from edgeai_runtime.release.digest import file_sha256
+from edgeai_runtime.release.manifest import Release
+from edgeai_runtime.release.parts import Blob, Pipeline, Recipe, Sample, Sets
+from edgeai_runtime.release.source import read_source
+from edgeai_runtime.release.tables import DEVICE_CLASSES, GATES
+from edgeai_runtime.release.values import check_schema, typed
+
+__all__ = [
+    "DEVICE_CLASSES",
+    "GATES",
+    "Blob",
+    "Pipeline",
+    "Recipe",
+    "Release",
+    "Sample",
+    "Sets",
+    "check_schema",
+    "file_sha256",
+    "read_source",
+    "typed",
+]

@@ -1,0 +1,123 @@
+"""A release and its manifest: canonical JSON, so that equal releases have equal bytes and one digest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any, Dict, Mapping, Optional, Tuple
+
+from edgeai_runtime.errors import InputError
+from edgeai_runtime.release.checks import check_parts
+from edgeai_runtime.release.parts import Blob, Pipeline, Recipe, Sample, Sets
+from edgeai_runtime.release.tables import described
+from edgeai_runtime.release.values import SCHEMA, check_schema, sha256_of, typed
+from edgeai_runtime.strict import check_keys
+
+
+@dataclass(frozen=True)
+class Release:
+    """An immutable, versioned unit; `gates` holds only the gates its author set (always `exact_match`)."""
+
+    name: str
+    version: str
+    description: str
+    model: Blob
+    labels: Optional[Blob]
+    pipeline: Pipeline
+    sets: Sets
+    recipes: Dict[str, Recipe]
+    gates: Dict[str, float]
+
+    @property
+    def digest(self) -> str:
+        """The sha256 of the manifest: the release's identity."""
+        return hashlib.sha256(self.to_json()).hexdigest()
+
+    @property
+    def blobs(self) -> Tuple[Blob, ...]:
+        """Every file of the release once: model, labels, calibration, selection, golden samples."""
+        sets = self.sets
+        named = [self.model, *([self.labels] if self.labels else [])]
+        named += [*sets.calibration, *sets.selection, *sets.golden]
+        return tuple({blob.sha256: Blob(blob.sha256, blob.size) for blob in named}.values())
+
+    def recipe_for(self, device_class: str) -> Recipe:
+        """The recipe of a device class; raises InputError naming the classes the release supports."""
+        if device_class not in self.recipes:
+            raise InputError(
+                f"{self.name} {self.version} has no recipe for the device class '{device_class}', only for "
+                f"{', '.join(sorted(self.recipes))}; add [recipes.{device_class}] in a new version."
+            )
+        return self.recipes[device_class]
+
+    def to_json(self) -> bytes:
+        """The manifest as canonical JSON."""
+        sets = self.sets
+        manifest = {
+            "schema": SCHEMA,
+            "name": self.name,
+            "version": self.version,
+            "description": self.description,
+            "model": vars(self.model),
+            "labels": vars(self.labels) if self.labels else None,
+            "pipeline": {"pre": self.pipeline.pre, "post": self.pipeline.post},
+            "sets": {
+                "calibration": [{"sha256": s.sha256, "size": s.size} for s in sets.calibration],
+                "selection": [vars(sample) for sample in sets.selection],
+                "golden": [vars(sample) for sample in sets.golden],
+            },
+            "recipes": {name: vars(recipe) for name, recipe in self.recipes.items()},
+            "gates": self.gates,
+        }
+        text = json.dumps(manifest, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return text.encode() + b"\n"
+
+    @classmethod
+    def from_json(cls, data: bytes, origin: str) -> Release:
+        """Read a manifest; `origin` names it in errors. Raises InputError for anything not canonical."""
+        try:
+            manifest = json.loads(data)
+        except ValueError as error:
+            raise InputError(f"{origin}: this is not JSON ({error}); fetch the release again.") from None
+        if not isinstance(manifest, dict):
+            raise InputError(f"{origin}: a release manifest is expected here; fetch the release again.")
+        check_schema(manifest, origin)
+        keys = ["schema", "name", "version", "description", "model", "labels"]
+        check_keys(manifest, [*keys, "pipeline", "sets", "recipes", "gates"], origin=origin)
+        sets = typed(manifest, "sets", dict, origin)
+        check_keys(sets, ["calibration", "selection", "golden"], origin=f"{origin}, sets")
+        release = cls(
+            model=_blob(typed(manifest, "model", dict, origin), f"{origin}, model"),
+            labels=(
+                None
+                if manifest["labels"] is None
+                else _blob(typed(manifest, "labels", dict, origin), f"{origin}, labels")
+            ),
+            sets=Sets(
+                calibration=_samples(sets, "calibration", origin),
+                selection=_samples(sets, "selection", origin),
+                golden=_samples(sets, "golden", origin),
+            ),
+            **described(manifest, origin),
+        )
+        check_parts(release.sets, release.labels, release.pipeline, release.recipes, {}, origin)
+        if release.to_json() != data:
+            raise InputError(f"{origin}: this manifest is not in canonical form; build the bundle again.")
+        return release
+
+
+def _blob(table: Mapping[str, Any], origin: str) -> Blob:
+    check_keys(table, ["sha256", "size"], origin=origin)
+    return Blob(sha256_of(table, origin), typed(table, "size", int, origin))
+
+
+def _samples(sets: Mapping[str, Any], name: str, origin: str) -> Tuple[Sample, ...]:
+    where = f"{origin}, sets.{name}"
+    keys = ["sha256", "size"] if name == "calibration" else ["sha256", "size", "expect"]
+    samples = []
+    for table in typed(sets, name, list, origin):
+        check_keys(table, keys, origin=where)
+        expect = None if name == "calibration" else typed(table, "expect", str, where)
+        samples.append(Sample(sha256_of(table, where), typed(table, "size", int, where), expect))
+    return tuple(samples)

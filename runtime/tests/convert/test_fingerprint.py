@@ -1,0 +1,94 @@
+"""The fingerprint: equal where the work would be equal, different where it would not."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any, Callable, Dict
+
+import pytest
+from toy import toy_release
+
+from edgeai_runtime.convert import fingerprint
+from edgeai_runtime.paths import Paths
+from edgeai_runtime.release import Blob, Pipeline, Recipe, Release, Sets
+
+RECIPE = Recipe(quantize="static")
+
+
+def digest_of(release: Release, recipe: Recipe = RECIPE, threads: int = 1) -> str:
+    return fingerprint.digest(fingerprint.inputs(release, recipe, threads))
+
+
+def test_the_same_release_gives_the_same_fingerprint(tmp_path: Path) -> None:
+    release = toy_release(Paths(tmp_path))
+    assert digest_of(release) == digest_of(release)
+    assert digest_of(dataclasses.replace(release, version="9.9.9")) == digest_of(release)
+
+
+CHANGES: Dict[str, Callable[[Release], Release]] = {
+    "model": lambda r: dataclasses.replace(r, model=Blob("0" * 64, 1)),
+    "labels": lambda r: dataclasses.replace(r, labels=None),
+    "pipeline": lambda r: dataclasses.replace(r, pipeline=Pipeline(r.pipeline.pre[:1], r.pipeline.post)),
+    "calibration": lambda r: dataclasses.replace(
+        r, sets=Sets(r.sets.calibration[:1], r.sets.selection, r.sets.golden)
+    ),
+    "selection": lambda r: dataclasses.replace(
+        r, sets=Sets(r.sets.calibration, r.sets.selection[:1], r.sets.golden)
+    ),
+}
+
+
+@pytest.mark.parametrize("part", CHANGES)
+def test_what_the_conversion_sees_changes_it(tmp_path: Path, part: str) -> None:
+    release = toy_release(Paths(tmp_path))
+    assert digest_of(CHANGES[part](release)) != digest_of(release)
+
+
+def test_the_golden_set_does_not_change_it(tmp_path: Path) -> None:
+    release = toy_release(Paths(tmp_path))
+    shorter = Sets(release.sets.calibration, release.sets.selection, release.sets.golden[:1])
+    assert digest_of(dataclasses.replace(release, sets=shorter)) == digest_of(release)
+
+
+@pytest.mark.parametrize(
+    "recipe", [Recipe(quantize="dynamic"), Recipe(quantize="static", prune=0.1), Recipe(operators=("Conv",))]
+)
+def test_another_recipe_changes_it(tmp_path: Path, recipe: Recipe) -> None:
+    release = toy_release(Paths(tmp_path))
+    assert digest_of(release, recipe) != digest_of(release)
+    assert digest_of(release, threads=2) != digest_of(release, threads=1)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"packages": {"onnxruntime": "1.0"}},
+        {"cpu": {"model": "another", "flags": []}},
+        {"architecture": "aarch64"},
+        {"converter": 0},
+    ],
+)
+def test_another_device_or_engine_changes_it(tmp_path: Path, changed: Dict[str, Any]) -> None:
+    inputs = fingerprint.inputs(toy_release(Paths(tmp_path)), RECIPE, 1)
+    assert inputs["packages"]["onnxruntime"]
+    assert fingerprint.digest({**inputs, **changed}) != fingerprint.digest(inputs)
+
+
+ARM = """processor\t: 0
+BogoMIPS\t: 108.00
+Features\t: fp asimd asimddp
+CPU implementer\t: 0x41
+CPU part\t: 0xd0b
+
+processor\t: 1
+BogoMIPS\t: 107.00
+"""
+
+
+def test_an_arm_cpu_is_known_by_its_part_and_features(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cpuinfo").write_text(ARM)
+    monkeypatch.setattr(fingerprint, "_CPUINFO", tmp_path / "cpuinfo")
+    assert fingerprint.cpu() == {"model": "0x41 0xd0b", "flags": ["asimd", "asimddp", "fp"]}

@@ -1,0 +1,155 @@
+"""The traps of real models, each met before the quantizer meets it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Dict
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from toy import operators, picture, toy_model, write_model
+
+from edgeai_runtime.convert.optimize import optimize
+from edgeai_runtime.convert.prepare import finish, prepare
+from edgeai_runtime.convert.prune import prune
+from edgeai_runtime.convert.quantize import ImageReader, needs_reduced_range, quantize_static
+from edgeai_runtime.errors import ConvertError
+from edgeai_runtime.release import Recipe
+
+
+def opset(path: Path) -> int:
+    return int(next(entry.version for entry in onnx.load(str(path)).opset_import if entry.domain == ""))
+
+
+def test_an_old_operator_set_is_lifted_for_quantization(tmp_path: Path) -> None:
+    source = write_model(tmp_path / "source.onnx", toy_model(opset=11))
+    prepare(source, tmp_path / "prepared.onnx", "toy 1.0.0", for_quantization=True)
+    assert opset(tmp_path / "prepared.onnx") == 17
+
+
+def test_an_operator_set_that_needs_no_lift_is_left_alone(tmp_path: Path) -> None:
+    source = write_model(tmp_path / "source.onnx", toy_model(opset=11))
+    prepare(source, tmp_path / "prepared.onnx", "toy 1.0.0", for_quantization=False)
+    assert opset(tmp_path / "prepared.onnx") == 11
+
+
+def test_weights_in_constant_nodes_become_initializers(tmp_path: Path) -> None:
+    source = write_model(tmp_path / "source.onnx", toy_model(constants=True))
+    prepare(source, tmp_path / "prepared.onnx", "toy 1.0.0", for_quantization=True)
+    assert "Constant" in operators(source)
+    assert "Constant" not in operators(tmp_path / "prepared.onnx")
+
+
+def test_a_newer_header_is_lowered_to_what_every_device_of_a_fleet_reads(tmp_path: Path) -> None:
+    model = onnx.load_from_string(toy_model(opset=17))
+    model.ir_version = 13
+    source = write_model(tmp_path / "source.onnx", model.SerializeToString())
+    prepare(source, tmp_path / "prepared.onnx", "toy 1.0.0", for_quantization=True)
+    finish(tmp_path / "prepared.onnx", source)
+    finished = onnx.load(str(tmp_path / "prepared.onnx"))
+    assert finished.ir_version <= 10
+    assert [entry.domain for entry in finished.opset_import] == [""]
+    assert [(entry.key, entry.value) for entry in finished.metadata_props] == [("author", "toy")]
+
+
+@pytest.mark.parametrize("newest", [23, 99])
+def test_an_operator_set_out_of_reach_is_an_error_with_a_way_out(tmp_path: Path, newest: int) -> None:
+    """23 has RMSNormalization, which 21 has not; whether this device's onnx knows 23 depends on its age."""
+    graph = helper.make_graph(
+        [helper.make_node("RMSNormalization", ["x", "s"], ["y"])],
+        "new",
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, [4]) for name in "xs"],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [4])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", newest)], ir_version=10)
+    source = write_model(tmp_path / "source.onnx", model.SerializeToString())
+    with pytest.raises(ConvertError, match=f"its opset {newest} .*export the model with an opset from 13 to 21"):
+        prepare(source, tmp_path / "prepared.onnx", "toy 1.0.0", for_quantization=True)
+
+
+def test_an_optimised_model_answers_as_before(tmp_path: Path) -> None:
+    source = write_model(tmp_path / "source.onnx", toy_model())
+    assert optimize(source, tmp_path / "optimized.onnx") == "ORT_ENABLE_EXTENDED"
+    x = np.random.default_rng(0).random((1, 3, 8, 64), dtype=np.float32)
+    np.testing.assert_allclose(run(source, x), run(tmp_path / "optimized.onnx", x), rtol=1e-4, atol=1e-5)
+
+
+def test_what_onnxruntime_cannot_optimise_is_copied(tmp_path: Path) -> None:
+    source = write_model(tmp_path / "source.onnx", b"not a model")
+    assert optimize(source, tmp_path / "optimized.onnx") == "none"
+    assert (tmp_path / "optimized.onnx").read_bytes() == b"not a model"
+
+
+def test_pruning_zeroes_the_smallest_share_of_each_layer(tmp_path: Path) -> None:
+    path = write_model(tmp_path / "model.onnx", wide_layer())
+    prune(path, 0.3, "toy 1.0.0")
+    (weights,) = [numpy_helper.to_array(t) for t in onnx.load(str(path)).graph.initializer if t.name == "w"]
+    original = numpy_helper.to_array(onnx.load_from_string(wide_layer()).graph.initializer[0])
+    assert (weights == 0).mean() == pytest.approx(0.3, abs=0.01)
+    assert np.abs(original[weights == 0]).max() < np.abs(weights[weights != 0]).min()
+
+
+def test_pruning_a_model_without_weights_is_an_error(tmp_path: Path) -> None:
+    graph = helper.make_graph(
+        [helper.make_node("Relu", ["x"], ["y"])],
+        "none",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])],
+    )
+    path = write_model(tmp_path / "model.onnx", helper.make_model(graph).SerializeToString())
+    with pytest.raises(ConvertError, match="prune = 0"):
+        prune(path, 0.3, "toy 1.0.0")
+
+
+def test_calibration_reads_one_image_at_a_time_and_each_once(tmp_path: Path) -> None:
+    source = write_model(tmp_path / "source.onnx", toy_model())
+    prepare(source, tmp_path / "prepared.onnx", "toy 1.0.0", for_quantization=True)
+    images = [write_model(tmp_path / f"{n}.png", picture("ABCD"[: n % 4 + 1], n)) for n in range(12)]
+    seen = []
+
+    def preprocess(data: bytes) -> Dict[str, np.ndarray]:
+        seen.append(data)
+        return {"x": np.full((1, 3, 8, 64), len(seen) / 12, np.float32)}
+
+    reader = ImageReader(images, preprocess)
+    quantize_static(
+        tmp_path / "prepared.onnx", tmp_path / "int8.onnx", Recipe(quantize="static"), reader, ["sse2"], "toy"
+    )
+    assert seen == [image.read_bytes() for image in images]
+    # The range of the input goes from 0 to the brightest image of all, not to that of the last few.
+    scale = next(t for t in onnx.load(str(tmp_path / "int8.onnx")).graph.initializer if t.name == "x_scale")
+    assert float(numpy_helper.to_array(scale)) == pytest.approx(1 / 255, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("flags", "reduced"),
+    [
+        (["sse2", "avx2"], True),
+        (["sse2", "avx2", "avx512_vnni"], False),
+        (["sse2", "avx_vnni"], False),
+        (["fp", "asimd", "asimddp"], False),
+    ],
+)
+def test_weights_keep_to_seven_bits_where_the_cpu_would_saturate(flags: "list[str]", reduced: bool) -> None:
+    assert needs_reduced_range(frozenset(flags)) is reduced
+
+
+def run(path: Path, x: "np.ndarray") -> "np.ndarray":
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return np.asarray(session.run(None, {"x": x})[0])
+
+
+def wide_layer() -> bytes:
+    weights = np.random.default_rng(0).normal(size=(20, 50)).astype(np.float32)
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])],
+        "layer",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 20])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 50])],
+        [numpy_helper.from_array(weights, "w")],
+    )
+    data: bytes = helper.make_model(graph).SerializeToString()
+    return data

@@ -1,0 +1,136 @@
+"""The gate: a real serving process, asked the golden set over HTTP."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Any, List, Tuple
+
+import psutil
+import pytest
+from toy import DEVICE, build_environment, toy_model, toy_release
+
+from edgeai_runtime.convert import convert_release
+from edgeai_runtime.errors import GateFailed
+from edgeai_runtime.gates import Verdict, prove
+from edgeai_runtime.generations.compose import Placed, compose, draft
+from edgeai_runtime.generations.trial import _entry
+from edgeai_runtime.paths import Paths
+from edgeai_runtime.release import Recipe, Release
+
+FP32 = Recipe(quantize="none")
+
+
+@pytest.fixture()
+def paths(tmp_path: Path) -> Paths:
+    found = Paths(tmp_path)
+    build_environment(found)
+    return found
+
+
+def ignore(sentence: str) -> None:
+    """No one listens to the progress."""
+
+
+def generation(paths: Paths, *releases: Release) -> Tuple[Path, str]:
+    """Compose a generation of these releases; its directory and environment."""
+    models = {}
+    for release in releases:
+        made = convert_release(paths, DEVICE, release, False, ignore)
+        models[release.name] = Placed(_entry(release, made), release)
+    wanted = draft(paths, DEVICE, "e" * 64, models, None)
+    return paths.generation(compose(paths, DEVICE, wanted, models).manifest.generation), "e" * 64
+
+
+def gate(paths: Paths, *releases: Release) -> List[Verdict]:
+    return prove(paths, *generation(paths, *releases), releases, "1.1.0 still serves", ignore)
+
+
+def processes_below(root: Path) -> List[Any]:
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if str(root) in process.cmdline():
+                found.append(process)
+    return found
+
+
+def test_a_good_release_passes_with_its_figures(paths: Paths) -> None:
+    (verdict,) = gate(paths, toy_release(paths, gates={"p99_ms": 60_000.0, "memory_mb": 4000.0}))
+    assert verdict.passed
+    assert [(g.gate, g.passed) for g in verdict.gates] == [
+        ("exact_match", True),
+        ("p99_ms", True),
+        ("memory_mb", True),
+    ]
+    assert (verdict.right, verdict.samples) == (10, 10)
+    assert verdict.p50_ms is not None
+    assert 0 < verdict.p50_ms <= (verdict.p99_ms or 0)
+    assert 10 < verdict.peak_rss_mb < 1000
+
+
+def test_the_process_is_gone_afterwards(paths: Paths) -> None:
+    gate(paths, toy_release(paths, recipe=FP32))
+    assert processes_below(paths.root) == []
+
+
+def test_wrong_answers_fail_with_the_measured_and_the_required_figure(paths: Paths) -> None:
+    release = toy_release(paths, "1.2.0", recipe=FP32, wrong_golden=7)
+    with pytest.raises(GateFailed) as caught:
+        gate(paths, release)
+    assert caught.value.message == (
+        "label-reader 1.2.0 was not switched to: golden exact_match is 0.30 (3 of 10), required at least 0.9; "
+        "1.1.0 still serves."
+    )
+    (row,) = caught.value.details["gates"]
+    assert row == {
+        "model": "label-reader",
+        "gate": "exact_match",
+        "measured": 0.3,
+        "required": 0.9,
+        "passed": False,
+    }
+    assert processes_below(paths.root) == []
+
+
+def test_slow_and_fat_fail_together_in_one_sentence(paths: Paths) -> None:
+    release = toy_release(paths, recipe=FP32, gates={"p99_ms": 0.001, "memory_mb": 1.0})
+    with pytest.raises(GateFailed, match=r"p99_ms is [\d.]+, required at most 0.001, and memory_mb is [\d.]+,"):
+        gate(paths, release)
+
+
+def test_a_model_that_fails_on_golden_images_says_what_it_answered(paths: Paths) -> None:
+    release = toy_release(paths, recipe=FP32)
+    directory, environment = generation(paths, release)
+    model = directory / "models" / "label-reader" / "model.onnx"
+    model.unlink()
+    model.write_bytes(toy_model(erring_width=32))
+    with pytest.raises(GateFailed, match=r"0 of 10.*first trouble: label-reader 1\.0\.0 failed on the input") as caught:
+        prove(paths, directory, environment, [release], "1.1.0 still serves", ignore)
+    assert "roll the release back" not in caught.value.message
+
+
+def test_a_generation_that_does_not_start_fails_the_gate(paths: Paths) -> None:
+    release = toy_release(paths, recipe=FP32)
+    directory, environment = generation(paths, release)
+    (directory / "models" / "label-reader" / "model.onnx").unlink()
+    with pytest.raises(GateFailed, match=r"does not start on this device: .*model\.onnx: missing"):
+        prove(paths, directory, environment, [release], "nothing was changed", ignore)
+    assert processes_below(paths.root) == []
+
+
+def test_an_environment_without_python_fails_the_gate(paths: Paths) -> None:
+    release = toy_release(paths, recipe=FP32)
+    directory, _ = generation(paths, release)
+    with pytest.raises(GateFailed, match="cannot be started"):
+        prove(paths, directory, "f" * 64, [release], "nothing was changed", ignore)
+
+
+def test_two_models_are_asked_in_one_process_and_judged_each(paths: Paths) -> None:
+    good = toy_release(paths, recipe=FP32)
+    bad = toy_release(paths, name="date-reader", recipe=FP32, wrong_golden=5)
+    with pytest.raises(GateFailed) as caught:
+        gate(paths, good, bad)
+    assert "date-reader 1.0.0 was not switched to" in caught.value.message
+    assert "label-reader" not in caught.value.message
+    assert [model["right"] for model in caught.value.details["models"]] == [10, 5]

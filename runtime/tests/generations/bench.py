@@ -1,0 +1,114 @@
+"""A device on the bench: a real keeper, real serving processes, and what a test asks of them."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Optional
+
+import psutil
+import pytest
+from toy import DEVICE, picture, toy_model, toy_release
+
+from edgeai_runtime import keeper
+from edgeai_runtime.errors import KeeperError
+from edgeai_runtime.generations import confirm, trial
+from edgeai_runtime.generations.keeper_client import KeeperClient
+from edgeai_runtime.paths import Paths
+from edgeai_runtime.release import Recipe, Release
+
+PATIENCE_S = 30.0
+ENVIRONMENT = "e" * 64
+FP32 = Recipe(quantize="none")
+
+
+def wait_for(condition: Callable[[], Any], what: str) -> Any:
+    """Poll until `condition` is true; what it returned. Fails with `what` after 30 s."""
+    give_up = time.monotonic() + PATIENCE_S
+    while time.monotonic() < give_up:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.02)
+    pytest.fail(f"waited {PATIENCE_S:g} s for: {what}")
+
+
+class Bench:
+    """One device on the bench: `start()` its keeper, then try, ask, confirm."""
+
+    def __init__(self, root: Path) -> None:
+        self.paths = Paths(root)
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.http = f"127.0.0.1:{probe.getsockname()[1]}"
+        self._keeper: Optional[subprocess.Popen[bytes]] = None
+
+    def start(self) -> None:
+        command = [sys.executable, str(keeper.__file__), "--root", str(self.paths.root), "--http", self.http]
+        with open(self.paths.root / "keeper.log", "ab") as log:
+            self._keeper = subprocess.Popen(command, stderr=log)
+        wait_for(self._settled, "the keeper to serve what is confirmed")
+
+    def _settled(self) -> bool:
+        with contextlib.suppress(KeeperError):
+            return self.status()["phase"] in ("idle", "confirmed")
+        return False
+
+    def stop(self) -> None:
+        if self._keeper is not None:
+            children = psutil.Process(self._keeper.pid).children(recursive=True)
+            self._keeper.kill()
+            self._keeper.wait()
+            for child in children:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    child.kill()
+
+    def status(self) -> Dict[str, Any]:
+        return KeeperClient(self.paths).request({"command": "status"})
+
+    def release(self, version: str, **options: Any) -> Release:
+        """A fetched release; each version is a file of its own that reads the same."""
+        seed = sum(ord(character) for character in version)
+        given = {"recipe": FP32, "model": toy_model(seed=seed), **options}
+        return toy_release(self.paths, version, **given)
+
+    def trial(self, release: Optional[Release] = None, **options: Any) -> Any:
+        return trial(self.paths, DEVICE, release=release, **options)
+
+    def put_live(self, release: Release) -> int:
+        """Try and confirm a release; its generation."""
+        self.trial(release)
+        return confirm(self.paths).generation
+
+    def ask(self, text: str, model: str = "label-reader") -> "tuple[int, Dict[str, Any]]":
+        connection = http.client.HTTPConnection(self.http, timeout=30)
+        headers = {"Content-Type": "image/png", "Connection": "close"}
+        connection.request("POST", f"/v2/models/{model}/infer", picture(text), headers)
+        response = connection.getresponse()
+        answer: Dict[str, Any] = json.loads(response.read())
+        connection.close()
+        return response.status, answer
+
+    def served(self) -> Optional[str]:
+        """The version that answers for label-reader now."""
+        status, answer = self.ask("AB")
+        return str(answer["model_version"]) if status == 200 else None
+
+    def wait_confirmed(self, generation: int) -> None:
+        """Until the device is back at this generation, confirmed and serving."""
+        wait_for(
+            lambda: self.status()["phase"] == "confirmed" and self.status()["generation"] == generation,
+            f"generation {generation} to serve, confirmed",
+        )
+
+    def generations(self) -> List[str]:
+        return sorted(directory.name for directory in self.paths.generations.iterdir())
+
+    def journal(self) -> List[Dict[str, Any]]:
+        return [json.loads(line) for line in self.paths.journal.read_text().splitlines()]

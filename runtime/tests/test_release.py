@@ -1,0 +1,203 @@
+"""Releases: an author's directory in, a canonical manifest out, every mistake named."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+from typing import Any, Callable, Dict
+
+import pytest
+
+from edgeai_runtime.errors import InputError
+from edgeai_runtime.release import Blob, Release, read_source
+
+sys.path.append(str(Path(__file__).parent / "bundle"))
+
+from making import write_release
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    return write_release(tmp_path / "source")
+
+
+def edit(source: Path, old: str, new: str) -> None:
+    path = source / "release.toml"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def refused(source: Path) -> str:
+    """The sentence `read_source` refuses the directory with."""
+    with pytest.raises(InputError) as caught:
+        read_source(source)
+    assert "\n" not in caught.value.message
+    return caught.value.message
+
+
+def test_a_release_names_its_files_by_content(source: Path) -> None:
+    release, files = read_source(source)
+    model = hashlib.sha256(b"a model").hexdigest()
+    assert release.model == Blob(model, 7)
+    assert files[model] == source / "model.onnx"
+    assert {blob.sha256 for blob in release.blobs} == set(files)
+    assert len(release.blobs) == 2 + 3 + 2 + 2
+    assert [sample.expect for sample in release.sets.golden] == ["AB", "AB"]
+    assert [sample.expect for sample in release.sets.calibration] == [None] * 3
+
+
+def test_a_manifest_reads_back_as_the_same_release(source: Path) -> None:
+    release, _ = read_source(source)
+    again = Release.from_json(release.to_json(), "manifest")
+    assert again == release
+    assert again.digest == release.digest == hashlib.sha256(release.to_json()).hexdigest()
+
+
+def test_equal_content_gives_equal_bytes_wherever_it_lies(source: Path, tmp_path: Path) -> None:
+    shutil.copytree(source, tmp_path / "copy")
+    assert read_source(source)[0].to_json() == read_source(tmp_path / "copy")[0].to_json()
+
+
+def test_a_manifest_is_canonical(source: Path) -> None:
+    data = read_source(source)[0].to_json()
+    assert data.endswith(b"}\n")
+    assert b": " not in data
+    with pytest.raises(InputError, match="manifest: this manifest is not in canonical form"):
+        Release.from_json(json.dumps(json.loads(data)).encode(), "manifest")
+
+
+def test_numbers_that_are_equal_are_written_alike(source: Path) -> None:
+    before = read_source(source)[0].digest
+    edit(source, "exact_match = 0.95", "exact_match = 0.950")
+    assert read_source(source)[0].digest == before
+
+
+def test_a_device_class_without_a_recipe_is_told_which_have_one(source: Path) -> None:
+    release, _ = read_source(source)
+    assert release.recipe_for("raspberry_pi").quantize == "static"
+    with pytest.raises(InputError, match="no recipe for the device class 'jetson', only for raspberry_pi"):
+        release.recipe_for("jetson")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("schema = 1", "schema = 2", "schema is 2, this runtime reads 1"),
+        ('description = "', 'decription = "', "unknown key 'decription'; did you mean 'description'"),
+        ("[gates]", "[gate]", "unknown key 'gate'; did you mean 'gates'"),
+        ("exact_match", "exact_mach", r"\[gates\]: unknown key 'exact_mach'; did you mean 'exact_match'"),
+        ("0.95", "95", r"'exact_match' is 95, expected 0 to 1"),
+        ("0.95", '"high"', "'exact_match' is 'high', expected a number"),
+        ("0.95", "true", "'exact_match' is True, expected a number"),
+        ('version = "1.0.0"', 'version = "1.0"', "the version is '1.0', expected one like 1.4.0"),
+        ('version = "1.0.0"', 'version = "01.0.0"', "the version is '01.0.0'"),
+        ('version = "1.0.0"', "version = 1.0", "'version' is 1.0, expected text"),
+        ('"label-reader"', '"Label Reader"', "the name is 'Label Reader', expected lower-case"),
+        ('"label-reader"', '"../reader"', "the name is '../reader'"),
+        ("raspberry_pi", "rasberry_pi", r"\[recipes\]: unknown key 'rasberry_pi'; did you mean 'raspberry_pi'"),
+        ('"static"', '"statics"', "'quantize' is 'statics', expected one of none, dynamic, static"),
+        ('"onnxruntime"', '"tensorflow"', "'engine' is 'tensorflow', expected one of onnxruntime"),
+        ('"static"', '"static"\nprune = 1.0', "'prune' is 1.0, expected a share from 0 to below 1"),
+        ('"static"', '"static"\nthreads = 0', "'threads' is 0, expected 1 to 256"),
+        ('"static"', '"static"\nper_channel = 1', "'per_channel' is 1, expected true or false"),
+        ('"static"', '"static"\noperators = [1]', "'operators' is \\[1\\], expected names"),
+        ('op = "decode"', 'op = "decoed"', "the operation 'decoed' is unknown; known are: decode, layout"),
+        ('color = "BGR"', 'colour = "BGR"', "'layout': unknown key 'colour'; did you mean 'color'"),
+        ('color = "BGR"', 'color = "GRB"', "'color' is 'GRB', expected one of RGB, BGR"),
+        ('op = "decode"', 'op = "resize"', "'resize': the key 'height' is missing"),
+        ('op = "decode"', 'op = "resize", height = 0', "'height' is 0, expected at least 1 pixel"),
+        (
+            'op = "decode"',
+            'op = "resize", height = 8, min_width = 9, max_width = 8',
+            "'min_width' is above 'max_width'",
+        ),
+        ('op = "decode"', 'op = "normalize", mean = [0.5], std = [1, 1, 1]', "'mean' is \\[0.5\\], expected three"),
+        ('op = "decode"', 'op = "normalize", mean = [0, 0, 0], std = [1, 0, 1]', "'std' is"),
+        ('labels = "labels.txt"\n', "", "ctc_text needs the model's labels"),
+        ('calibration = "calibration.jsonl"\n', "", "static quantization needs a calibration set"),
+        ('source = "model.onnx"', 'source = "modle.onnx"', r"\[model\]: the file modle.onnx is missing"),
+        ('golden = "golden.jsonl"', 'golden = "gold.jsonl"', r"\[sets\]: the file gold.jsonl is missing"),
+        ('source = "model.onnx"', 'source = "../model.onnx"', "lies outside the release's directory"),
+        ('source = "model.onnx"', "source =", "this is not TOML"),
+    ],
+)
+def test_a_mistake_in_release_toml_is_named(source: Path, old: str, new: str, sentence: str) -> None:
+    edit(source, old, new)
+    message = refused(source)
+    assert re.search(sentence, message)
+    assert message.startswith(str(source / "release.toml"))
+
+
+def share_an_image(source: Path) -> None:
+    shutil.copy(source / "calibration" / "1.png", source / "golden" / "0.png")
+
+
+def empty_the_golden_set(source: Path) -> None:
+    (source / "golden.jsonl").write_text("\n")
+
+
+def lose_an_image(source: Path) -> None:
+    (source / "golden" / "1.png").unlink()
+
+
+def break_a_line(source: Path) -> None:
+    (source / "golden.jsonl").write_text("golden/0.png AB\n")
+
+
+def misspell_a_sample(source: Path) -> None:
+    (source / "selection.jsonl").write_text('{"file": "selection/0.png", "expected": "AB"}\n')
+
+
+def empty_the_model(source: Path) -> None:
+    (source / "model.onnx").write_bytes(b"")
+
+
+def spoil_the_labels(source: Path) -> None:
+    (source / "labels.txt").write_bytes(b"\xff\n")
+
+
+def remove_the_toml(source: Path) -> None:
+    (source / "release.toml").unlink()
+
+
+@pytest.mark.parametrize(
+    ("mistake", "sentence"),
+    [
+        (share_an_image, "the calibration and golden sets share 1 image: golden/0.png;"),
+        (empty_the_golden_set, "the golden set is empty"),
+        (lose_an_image, "golden.jsonl, line 2: the file golden/1.png is missing"),
+        (break_a_line, 'golden.jsonl, line 1: this is no JSON object, expected {"file"'),
+        (misspell_a_sample, "selection.jsonl, line 1: unknown key 'expected'; did you mean 'expect'"),
+        (empty_the_model, "the file model.onnx is empty"),
+        (spoil_the_labels, "labels.txt is not UTF-8"),
+        (remove_the_toml, "release.toml: there is no such file"),
+    ],
+)
+def test_a_mistake_in_the_files_is_named(source: Path, mistake: Callable[[Path], None], sentence: str) -> None:
+    mistake(source)
+    assert re.search(sentence, refused(source))
+
+
+def spoil(manifest: Dict[str, Any]) -> bytes:
+    return json.dumps(manifest, sort_keys=True, separators=(",", ":")).encode() + b"\n"
+
+
+def test_a_manifest_with_a_mistake_names_where_it_came_from(source: Path) -> None:
+    manifest = json.loads(read_source(source)[0].to_json())
+    for change, sentence in (
+        ({"schema": 2}, "depot: schema is 2"),
+        ({"extra": 1}, "depot: unknown key 'extra'"),
+        ({"model": {"sha256": "../../etc/passwd", "size": 1}}, "depot, model: '../../etc/passwd' is no sha256"),
+        ({"sets": {**manifest["sets"], "golden": []}}, "depot: the golden set is empty"),
+        ({"sets": {**manifest["sets"], "golden": manifest["sets"]["selection"]}}, "sets share 2 images"),
+    ):
+        with pytest.raises(InputError, match=sentence):
+            Release.from_json(spoil({**manifest, **change}), "depot")
+    for data in (b"not json", b"[]\n"):
+        with pytest.raises(InputError, match="^depot: "):
+            Release.from_json(data, "depot")

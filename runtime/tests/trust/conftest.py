@@ -1,0 +1,70 @@
+"""A depot that can be told to misbehave, for the tests of everything that takes from one."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from functools import partial
+from http.server import ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, Callable, Iterator, List, Optional, Tuple
+
+import pytest
+
+sys.path.append(str(Path(__file__).parents[1] / "bundle"))
+
+from edgeai_runtime.depot import _Handler
+
+
+class Depot:
+    """`url`, what was asked for (`requests`: path and Range) and the faults to come."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.requests: List[Tuple[str, Optional[str]]] = []
+        self.break_off_after: List[int] = []  # bytes of the next bodies, one entry an answer
+        self.ranges = True
+        self.url = ""
+
+    def ranges_of(self, name: str) -> List[Optional[str]]:
+        """The Range header of each request whose path ends in `name`."""
+        return [asked for path, asked in self.requests if path.endswith(name)]
+
+
+class _FaultyHandler(_Handler):
+    def __init__(self, *arguments: Any, depot: Depot) -> None:
+        self.depot = depot
+        super().__init__(*arguments, directory=depot.directory.resolve())
+
+    def _answer(self, with_body: bool) -> None:
+        self.depot.requests.append((self.path, self.headers.get("Range")))
+        if not self.depot.ranges:
+            del self.headers["Range"]
+        super()._answer(with_body)
+
+    def _copy(self, file: Any, start: int, end: int) -> None:
+        if self.depot.break_off_after:
+            end = start + self.depot.break_off_after.pop(0)
+            self.close_connection = True
+        super()._copy(file, start, end)
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[[Path], Depot]]:
+    """Serves directories until the test ends."""
+    running = []
+
+    def start(directory: Path) -> Depot:
+        depot = Depot(directory)
+        server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_FaultyHandler, depot=depot))
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        running.append((server, thread))
+        depot.url = f"http://127.0.0.1:{server.server_address[1]}"
+        return depot
+
+    yield start
+    for server, thread in running:
+        server.shutdown()
+        thread.join()
+        server.server_close()

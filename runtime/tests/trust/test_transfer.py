@@ -1,0 +1,157 @@
+"""Downloads: resumed where they stopped, proved by digest, refused in one sentence."""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+from pathlib import Path
+from typing import Any, Callable, NamedTuple
+
+import pytest
+
+from edgeai_runtime.errors import EdgeAIError, InputError, TransferError, TrustError
+from edgeai_runtime.trust import transfer
+
+CONTENT = bytes(range(256)) * 4000
+DIGEST = hashlib.sha256(CONTENT).hexdigest()
+
+
+class Download(NamedTuple):
+    partial: Path
+    destination: Path
+
+    def run(self, url: str, sha256: str = DIGEST, size: int = len(CONTENT)) -> int:
+        return transfer.fetch(url, self.partial, self.destination, sha256, size)
+
+    def refused(self, url: str, kind: Any, **signed: Any) -> str:
+        with pytest.raises(kind) as caught:
+            self.run(url, **signed)
+        assert "\n" not in caught.value.message
+        assert not self.destination.exists()
+        return str(caught.value.message)
+
+
+@pytest.fixture
+def download(tmp_path: Path) -> Download:
+    return Download(tmp_path / "store" / "partial" / "x", tmp_path / "store" / "sha256" / "x")
+
+
+@pytest.fixture
+def depot(tmp_path: Path, serve: Callable[[Path], Any]) -> Any:
+    (tmp_path / "bundle").mkdir()
+    (tmp_path / "bundle" / "blob").write_bytes(CONTENT)
+    return serve(tmp_path / "bundle")
+
+
+def test_a_file_comes_over_http(depot: Any, download: Download) -> None:
+    assert download.run(f"{depot.url}/blob") == len(CONTENT)
+    assert download.destination.read_bytes() == CONTENT
+    assert not download.partial.exists()
+
+
+def test_a_file_comes_from_a_directory(depot: Any, download: Download) -> None:
+    assert download.run(f"file://{depot.directory}/blob") == len(CONTENT)
+    assert download.destination.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("over", ["http", "file"])
+def test_a_second_attempt_takes_only_the_rest(depot: Any, download: Download, over: str) -> None:
+    download.partial.parent.mkdir(parents=True)
+    download.partial.write_bytes(CONTENT[:1_000_000])
+    url = f"{depot.url}/blob" if over == "http" else f"file://{depot.directory}/blob"
+    assert download.run(url) == len(CONTENT) - 1_000_000
+    assert download.destination.read_bytes() == CONTENT
+
+
+def test_a_broken_connection_is_taken_up_where_it_broke(depot: Any, download: Download) -> None:
+    depot.break_off_after = [300_000, 200_000]
+    assert download.run(f"{depot.url}/blob") == len(CONTENT)
+    assert depot.ranges_of("/blob") == [None, "bytes=300000-", "bytes=500000-"]
+    assert download.destination.read_bytes() == CONTENT
+
+
+def test_a_connection_that_keeps_breaking_is_reported_and_its_part_kept(depot: Any, download: Download) -> None:
+    depot.break_off_after = [100, 100, 100]
+    message = download.refused(f"{depot.url}/blob", TransferError)
+    assert f"broke off 3 times, after 300 of {len(CONTENT)} bytes" in message
+    assert download.run(f"{depot.url}/blob") == len(CONTENT) - 300
+
+
+def test_a_depot_without_ranges_sends_all_again(depot: Any, download: Download) -> None:
+    depot.ranges = False
+    depot.break_off_after = [300_000]
+    download.run(f"{depot.url}/blob")
+    assert download.destination.read_bytes() == CONTENT
+
+
+def test_a_spoilt_part_is_thrown_away_once(depot: Any, download: Download) -> None:
+    download.partial.parent.mkdir(parents=True)
+    download.partial.write_bytes(b"\0" * 1000)  # what a power cut leaves of unwritten pages
+    download.run(f"{depot.url}/blob")
+    assert depot.ranges_of("/blob") == ["bytes=1000-", None]
+    assert download.destination.read_bytes() == CONTENT
+
+
+def test_a_part_that_is_too_long_is_thrown_away(depot: Any, download: Download) -> None:
+    download.partial.parent.mkdir(parents=True)
+    download.partial.write_bytes(CONTENT + b"more")
+    assert download.run(f"{depot.url}/blob") == len(CONTENT)
+    assert download.destination.read_bytes() == CONTENT
+
+
+def test_other_content_of_the_right_size_is_refused_and_not_kept(depot: Any, download: Download) -> None:
+    (depot.directory / "blob").write_bytes(b"!" + CONTENT[1:])
+    message = download.refused(f"{depot.url}/blob", TrustError)
+    assert message.startswith(f"{depot.url}/blob: the content is not what was signed")
+    assert not download.partial.exists()
+
+
+@pytest.mark.parametrize("part", [0, 600_000])
+def test_a_truncated_file_is_refused_with_both_sizes(depot: Any, download: Download, part: int) -> None:
+    (depot.directory / "blob").write_bytes(CONTENT[:500_000])
+    download.partial.parent.mkdir(parents=True)
+    download.partial.write_bytes(CONTENT[:part])
+    message = download.refused(f"{depot.url}/blob", TrustError)
+    assert f"the depot's file has 500000 bytes, signed are {len(CONTENT)}" in message
+
+
+def test_a_file_the_depot_does_not_have_is_named(depot: Any, download: Download) -> None:
+    for url in (f"{depot.url}/nothing", f"file://{depot.directory}/nothing", f"file://{depot.directory}"):
+        assert "the depot does not have this file" in download.refused(url, transfer.NotThere)
+
+
+def test_an_unreachable_depot_is_named(download: Download) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{nobody.getsockname()[1]}/blob"
+        message = download.refused(url, TransferError)
+    assert message.startswith(f"{url}: the depot cannot be reached (")
+    assert "Connection refused" in message
+
+
+@pytest.mark.parametrize("url", ["ftp://depot/blob", "/var/bundle", "depot:9000", "http://"])
+def test_what_is_no_depot_url_is_refused(download: Download, url: str) -> None:
+    assert "is no depot URL; expected http://host:port" in download.refused(url, InputError)
+
+
+def test_a_proxy_of_the_environment_is_not_used(
+    depot: Any, download: Download, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    assert download.run(f"{depot.url}/blob") == len(CONTENT)
+
+
+def test_a_small_file_is_read_up_to_its_limit(depot: Any) -> None:
+    assert transfer.read(f"{depot.url}/blob", len(CONTENT)) == CONTENT
+    with pytest.raises(TransferError, match="sends more than 1000 bytes"):
+        transfer.read(f"{depot.url}/blob", 1000)
+    depot.break_off_after = [10, 10, 10]
+    with pytest.raises(EdgeAIError, match="broke off 3 times"):
+        transfer.read(f"{depot.url}/blob", len(CONTENT))
+
+
+def test_a_full_disk_is_one_sentence(depot: Any, download: Download) -> None:
+    download.destination.parent.parent.mkdir(parents=True)
+    download.destination.parent.write_text("a file where a directory should be")
+    message = download.refused(f"{depot.url}/blob", TransferError)
+    assert "cannot be written" in message
