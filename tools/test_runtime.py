@@ -32,11 +32,11 @@ def ready_environment(version: str, python: str) -> Path:
     wanted = lock.read_text() + (REPO / "runtime/pyproject.toml").read_text()
     if not (marker.exists() and marker.read_text() == wanted):
         print(f"Setting up Python {version} with {lock.name} …", flush=True)
-        subprocess.run([python, "-m", "venv", "--clear", venv], check=True)
-        pip = [venv / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*pip, "--no-deps", "--require-hashes", "-r", lock], check=True)
-        subprocess.run([*pip, "pytest", "cryptography"], check=True)
-        subprocess.run([*pip, "--no-deps", "--editable", REPO / "runtime"], check=True)
+        subprocess.run([python, "-m", "venv", "--clear", str(venv)], check=True)
+        pip = [str(venv / "bin/python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*pip, "--no-deps", "--require-hashes", "-r", str(lock)], check=True)
+        subprocess.run([*pip, "pytest", "cryptography", "setuptools", "wheel"], check=True)
+        subprocess.run([*pip, "--no-deps", "--editable", str(REPO / "runtime")], check=True)
         marker.write_text(wanted)
     return venv
 
@@ -51,7 +51,7 @@ def main() -> int:
         venv = ready_environment(version, python)
         print(f"== runtime tests on Python {version}", flush=True)
         result = subprocess.run(
-            [venv / "bin/python", "-m", "pytest", *sys.argv[1:]],
+            [str(venv / "bin/python"), "-m", "pytest", *sys.argv[1:]],
             cwd=REPO / "runtime",
             env={**os.environ, "ORT_DISABLE_TELEMETRY": "1", "PYTHONDONTWRITEBYTECODE": "1"},
         )

@@ -67,8 +67,8 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         found = play.get_variable_manager().get_vars(play=play)
         self._batch = list(found.get("ansible_play_batch", []))
         mode = " (check mode)" if play.check_mode else ""
-        title = play.get_name().strip() or "Play"
-        self._write("" if self._empty else "\n", f"{title}{mode}: {names(self._batch)}")
+        who = f": {names(self._batch)}" if self._batch else ""  # the implicit localhost is no host
+        self._write("" if self._empty else "\n", f"{play.get_name().strip()}{mode}{who}")
 
     def v2_playbook_on_no_hosts_matched(self) -> None:
         self._write("", "  no host of the inventory is meant")
@@ -121,7 +121,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
                 count[key] = count.get(key, 0) + number
         bad = [host for host in hosts if stats.failures.get(host) or stats.dark.get(host)]
         line = (
-            f"Finished in {time.monotonic() - self._begun:.1f} s on {len(hosts)} hosts: "
+            f"Finished in {time.monotonic() - self._begun:.1f} s on {len(hosts)} {'host' if len(hosts) == 1 else 'hosts'}: "
             f"{count.get('ok', 0)} ok, {count.get('changed', 0)} changed, {count.get('rescued', 0)} rescued, "
             f"{count.get('failures', 0)} failed, {count.get('unreachable', 0)} unreachable"
             f"{f' ({names(bad)})' if bad else ''}."

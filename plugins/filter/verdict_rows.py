@@ -11,7 +11,7 @@ DOCUMENTATION = r"""
 name: verdict_rows
 short_description: Collect the verdicts of a rollout, one row a device
 description:
-  - A device without a verdict is V(failed), never a success.
+  - A device without a verdict is no success.
 author: The edgeai.fleet authors (@edgeai-fleet)
 positional: _input, hostvars
 options:
@@ -24,6 +24,10 @@ options:
     description: C(hostvars) after the waves.
     type: dict
     required: true
+  pending:
+    description: The verdict of a device that has none.
+    type: str
+    default: failed
 """
 
 EXAMPLES = r"""
@@ -41,19 +45,22 @@ _value:
   elements: dict
 """
 
-STOPPING = ("reverted", "failed", "unreached")  # what holds the devices of later waves
-NONE = {"verdict": "failed", "reason": "the run ended before this device had a verdict", "details": {}}
 
 
-def verdict_rows(devices: Sequence[str], hostvars: Mapping[str, Mapping[str, Any]]) -> List[Dict[str, Any]]:
+def verdict_rows(
+    devices: Sequence[str], hostvars: Mapping[str, Mapping[str, Any]], pending: str = "failed"
+) -> List[Dict[str, Any]]:
     """One row a device."""
+    none = {"verdict": pending, "reason": "the run ended before this device had a verdict", "details": {}}
     rows = []
     for device in devices:
         variables = hostvars[device]
-        given = variables.get("release_verdict") or {}
-        row = {"device": device, "line": variables.get("runtime_line", ""), "class": variables.get("runtime_class", "")}
-        stops = given.get("verdict") in STOPPING
-        rows.append({**row, **(given or NONE), "stops": stops})
+        row = {
+            "device": device,
+            "line": variables.get("runtime_line", ""),
+            "class": variables.get("runtime_class", ""),
+        }
+        rows.append({**row, **(variables.get("release_verdict") or none)})
     return rows
 
 

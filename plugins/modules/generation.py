@@ -96,6 +96,10 @@ generation:
   description: The generation's number.
   type: int
   returned: when the device was asked
+phase:
+  description: C(trial), or C(confirmed) when there was nothing to do.
+  type: str
+  returned: for V(trial)
 verdict:
   description: The gates of a trial with what was measured and what is required.
   type: dict

@@ -303,14 +303,38 @@ def _as_dict(result: Any) -> Result:
 
 
 def _show(result: Result) -> None:
-    """Show a result to a person: the sentences first, then the figures."""
+    """Show a result to a person: the sentences first, then the figures, tables last."""
     for action in result.get("actions", []):
         print(action)
     for key, value in result.items():
-        if key not in ("ok", "changed", "actions") and value not in (None, [], {}):
-            print(
-                f"{key}: {value if isinstance(value, (str, int, float)) else json.dumps(value, default=str)}"
-            )
+        if key in ("ok", "changed", "actions") or value in (None, [], {}):
+            continue
+        rows = value.get("gates") if isinstance(value, dict) else value
+        if isinstance(rows, list) and rows and isinstance(rows[0], dict):
+            _show_table(rows)
+        elif isinstance(value, dict):
+            print(f"{key}: {', '.join(f'{name} {_cell(found)}' for name, found in value.items())}")
+        else:
+            print(f"{key}: {_cell(value)}")
+
+
+def _show_table(rows: List[Result]) -> None:
+    columns = list(rows[0])
+    cells = [columns, *([_cell(row.get(column)) for column in columns] for row in rows)]
+    widths = [max(len(line[index]) for line in cells) for index in range(len(columns))]
+    for line in cells:
+        print("  " + "  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip())
+
+
+def _cell(value: Any) -> str:
+    """One value as a person writes it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, list):
+        return ", ".join(map(_cell, value))
+    return "-" if value is None else str(value)
 
 
 def main(arguments: Optional[List[str]] = None) -> int:

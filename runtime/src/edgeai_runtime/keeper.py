@@ -44,6 +44,10 @@ Json = Dict[str, Any]
 Reply = Callable[[Json], None]
 
 
+def no_reply(answer: Json) -> None:
+    """For what nobody asked for."""
+
+
 class Timing(NamedTuple):
     """Seconds; the defaults are what a factory device runs with."""
 
@@ -167,7 +171,7 @@ def append_journal(path: Path, event: str, actor: str, fields: Json) -> None:
     line = json.dumps({"time": timestamp(), "event": event, "actor": actor, **fields}, ensure_ascii=False)
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
     try:
-        os.write(descriptor, line.encode() + b"\n")
+        os.write(descriptor, line.encode(errors="backslashreplace") + b"\n")  # a lone surrogate is JSON so
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
@@ -250,16 +254,8 @@ def orphans(root: Path) -> List[int]:
 class Takeover:
     """A child on its way to serve. `trial` begins with it (a switch) or is None (a restart)."""
 
-    def __init__(
-        self,
-        generation: int,
-        ready_s: float,
-        trial: Optional[Json] = None,
-        reply: Reply = lambda answer: None,
-        actor: str = "",
-    ) -> None:
-        self.generation, self.ready_s, self.trial = generation, ready_s, trial
-        self.reply, self.actor = reply, actor
+    def __init__(self, generation: int, ready_s: float, reply: Reply, trial: Optional[Json] = None) -> None:
+        self.generation, self.ready_s, self.reply, self.trial = generation, ready_s, reply, trial
         self.begun = time.monotonic()
         self.due = self.begun + ready_s
         self.child: Optional[Child] = None
@@ -275,11 +271,10 @@ class Keeper:
         host, _, port = http.rpartition(":")
         if not host or not port.isdigit():
             raise Refused(f"{http!r} is not where HTTP can be served; write it as HOST:PORT.")
-        self.address, self.family = (
-            (host.strip("[]"), int(port)),
-            socket.AF_INET6 if ":" in host else socket.AF_INET,
-        )
-        self.root, self.http, self.actor, self.timing = Path(root).resolve(), http, actor, timing or Timing()
+        self.http, self.actor, self.timing = http, actor, timing or Timing()
+        self.address = (host.strip("[]"), int(port))
+        self.family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self.root = Path(root).resolve()
         self.opt, self.var = self.root / "opt/edgeai", self.root / "var/lib/edgeai"
         self.control = self.root / "run/edgeai/keeper.sock"
         self.state: Json = {}
@@ -301,14 +296,14 @@ class Keeper:
         return float(max(0.0, trial["started"] + trial["deadline_s"] - uptime()))
 
     def judge(self, trial: Json) -> None:
-        requests, errors, soak = trial["requests"], trial["errors"], trial["soak"]
-        if requests and requests >= soak["min_requests"] and errors / requests > soak["max_error_rate"]:
-            share, allowed = 100 * errors / requests, 100 * soak["max_error_rate"]
-            self.take_back(f"{errors} of {requests} requests failed ({share:.1f} %, allowed {allowed:.1f} %)")
+        requests, errors, allowed = trial["requests"], trial["errors"], trial["max_error_rate"]
+        if requests and requests >= trial["min_requests"] and errors / requests > allowed:
+            share = f"{100 * errors / requests:.1f} %, allowed {100 * allowed:.1f} %"
+            self.take_back(f"{errors} of {requests} requests failed ({share})")
         elif self.remaining(trial) <= 0:
             self.take_back(f"it was not confirmed within {trial['deadline_s']:g} s")
 
-    def take_back(self, reason: str, actor: str = "", reply: Reply = lambda answer: None) -> None:
+    def take_back(self, reason: str, actor: str = "", reply: Reply = no_reply) -> None:
         """Decide for the last confirmed generation, durably, then bring it up beside the bad one."""
         bad, fallback = self.state["trial"]["generation"], self.state["trial"]["fallback"]
         self.record(bad, "reverted", reason)
@@ -322,7 +317,7 @@ class Keeper:
             self.go_idle()
             reply({"ok": True, "generation": None})
         else:
-            self.begin(Takeover(fallback, self.patience(), reply=reply))
+            self.begin(Takeover(fallback, self.patience(), reply))
 
     def record(self, generation: int, outcome: str, reason: Optional[str] = None) -> None:
         entry = {"generation": generation, "outcome": outcome, "reason": reason, "time": timestamp()}
@@ -336,9 +331,7 @@ class Keeper:
             append_journal(self.var / "journal.jsonl", event, actor or self.actor, fields)
             self.alarms.pop("storage", None)
         except OSError as error:
-            self.alarms["storage"] = (
-                f"{self.var} cannot be written ({error.strerror}); free or mend the disk."
-            )
+            self.alarms["storage"] = f"{self.var} cannot be written ({error.strerror}); mend the disk."
             say(self.alarms["storage"])
 
     # Takeover: a child starts, becomes ready, accepts; then the old one is drained.
@@ -387,7 +380,7 @@ class Keeper:
         for key in ("requests", "errors"):
             if not isinstance(heartbeat.get(key), int):
                 heartbeat[key] = 0
-            if trial is not None and trial["generation"] == child.generation:
+            if trial is not None and child is self.serving:
                 trial[key] += heartbeat[key] - child.heartbeat.get(key, 0)
         child.heartbeat = heartbeat
 
@@ -400,7 +393,9 @@ class Keeper:
             longest = max(takeover.ready_s, self.state["ready_timeout_s"])
             self.state.update(current=child.generation, trial=trial, ready_timeout_s=longest)
             self.forgive()
-            self.save("switched", takeover.actor, generation=child.generation, switch_ms=milliseconds)
+            self.save(
+                "switched", takeover.trial["actor"], generation=child.generation, switch_ms=milliseconds
+            )
         say(f"generation {child.generation}: serves after {milliseconds:g} ms")
         takeover.reply({"ok": True, "generation": child.generation, "switch_ms": milliseconds})
 
@@ -412,7 +407,7 @@ class Keeper:
             self.count_failure(f"it did not start: {reason}")
         else:
             self.record(takeover.generation, "failed", reason)
-            self.save("switch_failed", takeover.actor, generation=takeover.generation, reason=reason)
+            self.save("switch_failed", takeover.trial["actor"], generation=takeover.generation, reason=reason)
             self.go_idle()
 
     def abandon_takeover(self, reason: str) -> Optional[Takeover]:
@@ -446,7 +441,7 @@ class Keeper:
         self.retry_at = now + pause
         say(f"generation {current}: {how}")
         if trial is None:
-            self.alarms["failures"] = f"generation {current} failed {self.failures} times, last: {how}."
+            self.alarms["failures"] = f"generation {current} failed ({self.failures} in a row): {how}."
         elif trial["attempts"] >= ATTEMPTS:
             self.retry_at = now  # restart_current takes it back
         if pause < self.timing.backoff_last:  # a crash loop of weeks must not fill the disk
@@ -471,7 +466,7 @@ class Keeper:
             trial["attempts"] += 1
             self.save("trial_restarted", generation=trial["generation"], attempt=trial["attempts"])
         self.restarts += self.failures > 0
-        self.begin(Takeover(self.state["current"], self.patience()))
+        self.begin(Takeover(self.state["current"], self.patience(), no_reply))
 
     def patience(self) -> float:
         """Seconds that a restart may take: as many as any switch here was given."""
@@ -503,11 +498,11 @@ class Keeper:
 
     def port_is_ours(self) -> bool:
         """False while the child of a keeper that was killed finishes its requests on the port."""
-        late = time.monotonic() - self.begun > self.timing.drain
         waiting = [] if self.listeners else orphans(self.root)
-        for pid in waiting:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL if late else signal.SIGTERM)
+        if waiting and time.monotonic() - self.begun > self.timing.drain:
+            for pid in waiting:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
         return not waiting
 
     # Control socket: one JSON line in, one out.
@@ -584,18 +579,23 @@ class Keeper:
             raise Refused(f"a switch to generation {self.takeover.generation} is under way; wait for it.")
         if generation == self.state["current"]:
             raise Refused(f"generation {generation} is current already; there is nothing to switch.")
-        soak, fallback = request.get("soak", {}), self.state["confirmed"]
+        soak = request.get("soak", {})
         if not isinstance(soak, dict):
             raise Refused(f"soak is {soak!r}, expected an object; correct the request.")
         ready_s = number(request, "ready_timeout_s", self.timing.ready)
-        soak = {
+        trial = {
+            "generation": generation,
+            "fallback": self.state["confirmed"],
+            "deadline_s": number(request, "deadline_s", 600),
             "max_error_rate": number(soak, "max_error_rate", 0.02),
             "min_requests": number(soak, "min_requests", 20),
+            "actor": str(request.get("actor", "")),
+            "attempts": 1,
+            "requests": 0,
+            "errors": 0,
         }
-        trial = {"generation": generation, "fallback": fallback, "attempts": 1, "requests": 0, "errors": 0}
-        trial.update(deadline_s=number(request, "deadline_s", 600), soak=soak)
         self.abandon_takeover(f"generation {generation} was asked for")
-        self.begin(Takeover(generation, ready_s, trial, reply, str(request.get("actor", ""))))
+        self.begin(Takeover(generation, ready_s, reply, trial))
 
     def confirm(self, request: Json, reply: Reply) -> None:
         generation, trial = number(request, "generation", whole=True), self.state["trial"]
@@ -613,18 +613,29 @@ class Keeper:
     def revert(self, request: Json, reply: Reply) -> None:
         if self.state["trial"] is None:
             raise Refused("no generation is on trial, so there is nothing to revert.")
-        self.take_back(str(request.get("reason", "asked for")), str(request.get("actor", "")), reply)
+        self.take_back(str(request.get("reason", "asked for"))[:500], str(request.get("actor", "")), reply)
 
     def status(self, request: Json, reply: Reply) -> None:
-        trial, serving = self.state["trial"], self.serving
+        state, trial, serving = self.state, self.state["trial"], self.serving
         if trial is not None:
             shown = {key: trial[key] for key in ("generation", "fallback", "requests", "errors")}
             trial = {**shown, "remaining_s": round(self.remaining(trial), 1)}
-        answer = {"ok": True, "phase": self.phase(), "generation": self.state["current"], "trial": trial}
-        answer.update({key: self.state[key] for key in ("confirmed", "last_reverted", "history")})
-        answer.update(serving=serving.heartbeat or None if serving else None, restarts=self.restarts)
-        answer.update(alarms=list(self.alarms.values()), http=self.http, pid=os.getpid())
-        reply({**answer, "child_pid": serving.process.pid if serving else None})
+        answer = {
+            "ok": True,
+            "phase": self.phase(),
+            "generation": state["current"],
+            "confirmed": state["confirmed"],
+            "trial": trial,
+            "last_reverted": state["last_reverted"],
+            "serving": serving.heartbeat or None if serving else None,
+            "restarts": self.restarts,
+            "alarms": list(self.alarms.values()),
+            "pid": os.getpid(),
+            "child_pid": serving.process.pid if serving else None,
+            "http": self.http,
+            "history": state["history"],
+        }
+        reply(answer)
 
     def phase(self) -> str:
         if self.takeover is not None:

@@ -19,7 +19,7 @@ from edgeai_runtime.release import Recipe
 from edgeai_runtime.trust.store import blob_path
 
 
-@pytest.fixture()
+@pytest.fixture
 def paths(tmp_path: Path) -> Paths:
     return Paths(tmp_path)
 
@@ -149,7 +149,9 @@ def test_a_check_predicts_and_writes_nothing(paths: Paths) -> None:
 
 def test_a_truncated_model_is_an_error_in_one_sentence_and_leaves_nothing(paths: Paths) -> None:
     release = toy_release(paths, model=toy_model()[:-400])
-    with pytest.raises(ConvertError, match=r"label-reader 1\.0\.0: the file is no complete ONNX model") as caught:
+    with pytest.raises(
+        ConvertError, match=r"label-reader 1\.0\.0: the file is no complete ONNX model"
+    ) as caught:
         convert_release(paths, DEVICE, release, False, ignore)
     assert "\n" not in caught.value.message
     assert "Traceback" not in caught.value.message

@@ -66,7 +66,9 @@ def test_an_operator_set_out_of_reach_is_an_error_with_a_way_out(tmp_path: Path,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", newest)], ir_version=10)
     source = write_model(tmp_path / "source.onnx", model.SerializeToString())
-    with pytest.raises(ConvertError, match=f"its opset {newest} .*export the model with an opset from 13 to 21"):
+    with pytest.raises(
+        ConvertError, match=f"its opset {newest} .*export the model with an opset from 13 to 21"
+    ):
         prepare(source, tmp_path / "prepared.onnx", "toy 1.0.0", for_quantization=True)
 
 
@@ -133,11 +135,11 @@ def test_calibration_reads_one_image_at_a_time_and_each_once(tmp_path: Path) -> 
         (["fp", "asimd", "asimddp"], False),
     ],
 )
-def test_weights_keep_to_seven_bits_where_the_cpu_would_saturate(flags: "list[str]", reduced: bool) -> None:
+def test_weights_keep_to_seven_bits_where_the_cpu_would_saturate(flags: list[str], reduced: bool) -> None:
     assert needs_reduced_range(frozenset(flags)) is reduced
 
 
-def run(path: Path, x: "np.ndarray") -> "np.ndarray":
+def run(path: Path, x: np.ndarray) -> np.ndarray:
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     return np.asarray(session.run(None, {"x": x})[0])
 

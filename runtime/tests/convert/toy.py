@@ -31,9 +31,7 @@ DEVICE = Device("line1-pi", "raspberry_pi", "line-1", "http://127.0.0.1:9", "127
 CHANNELS = 16
 
 
-def toy_model(
-    opset: int = 11, constants: bool = False, erring_width: int = 0, seed: int = 0
-) -> bytes:
+def toy_model(opset: int = 11, constants: bool = False, erring_width: int = 0, seed: int = 0) -> bytes:
     """The reader as ONNX: input x [1, 3, 8, W] in 0..1, output [1, W/8, 5] (blank, A, B, C, D).
 
     `constants`: weights in Constant nodes; `erring_width`: images wider than it fail at run time;

@@ -21,7 +21,7 @@ from edgeai_runtime.release import Recipe, Release
 FP32 = Recipe(quantize="none")
 
 
-@pytest.fixture()
+@pytest.fixture
 def paths(tmp_path: Path) -> Paths:
     found = Paths(tmp_path)
     build_environment(found)
@@ -79,7 +79,8 @@ def test_wrong_answers_fail_with_the_measured_and_the_required_figure(paths: Pat
     with pytest.raises(GateFailed) as caught:
         gate(paths, release)
     assert caught.value.message == (
-        "label-reader 1.2.0 was not switched to: golden exact_match is 0.30 (3 of 10), required at least 0.9; "
+        "label-reader 1.2.0 was not switched to: golden exact_match is 0.30 (3 of 10), "
+        "required at least 0.9; "
         "1.1.0 still serves."
     )
     (row,) = caught.value.details["gates"]
@@ -95,7 +96,9 @@ def test_wrong_answers_fail_with_the_measured_and_the_required_figure(paths: Pat
 
 def test_slow_and_fat_fail_together_in_one_sentence(paths: Paths) -> None:
     release = toy_release(paths, recipe=FP32, gates={"p99_ms": 0.001, "memory_mb": 1.0})
-    with pytest.raises(GateFailed, match=r"p99_ms is [\d.]+, required at most 0.001, and memory_mb is [\d.]+,"):
+    with pytest.raises(
+        GateFailed, match=r"p99_ms is [\d.]+, required at most 0.001, and memory_mb is [\d.]+,"
+    ):
         gate(paths, release)
 
 
@@ -105,7 +108,9 @@ def test_a_model_that_fails_on_golden_images_says_what_it_answered(paths: Paths)
     model = directory / "models" / "label-reader" / "model.onnx"
     model.unlink()
     model.write_bytes(toy_model(erring_width=32))
-    with pytest.raises(GateFailed, match=r"0 of 10.*first trouble: label-reader 1\.0\.0 failed on the input") as caught:
+    with pytest.raises(
+        GateFailed, match=r"0 of 10.*first trouble: label-reader 1\.0\.0 failed on the input"
+    ) as caught:
         prove(paths, directory, environment, [release], "1.1.0 still serves", ignore)
     assert "roll the release back" not in caught.value.message
 

@@ -86,7 +86,7 @@ class Bench:
         self.trial(release)
         return confirm(self.paths).generation
 
-    def ask(self, text: str, model: str = "label-reader") -> "tuple[int, Dict[str, Any]]":
+    def ask(self, text: str, model: str = "label-reader") -> tuple[int, Dict[str, Any]]:
         connection = http.client.HTTPConnection(self.http, timeout=30)
         headers = {"Content-Type": "image/png", "Connection": "close"}
         connection.request("POST", f"/v2/models/{model}/infer", picture(text), headers)

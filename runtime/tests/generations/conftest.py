@@ -19,7 +19,7 @@ from edgeai_runtime.convert import convert_release
 from edgeai_runtime.generations import confirm
 
 
-@pytest.fixture()
+@pytest.fixture
 def empty(tmp_path: Path) -> Iterator[Bench]:
     """A device with an environment and a keeper, and no generation."""
     bench = Bench(tmp_path)
@@ -31,7 +31,7 @@ def empty(tmp_path: Path) -> Iterator[Bench]:
 
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The root of a device on which generation 1 (an environment) and 2 (label-reader 1.0.0) were confirmed."""
+    """The root of a device: generations 1 (an environment) and 2 (label-reader 1.0.0) were confirmed."""
     bench = Bench(tmp_path_factory.mktemp("template"))
     build_environment(bench.paths, ENVIRONMENT)
     bench.start()
@@ -45,7 +45,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return bench.paths.root
 
 
-@pytest.fixture()
+@pytest.fixture
 def bench(template: Path, tmp_path: Path) -> Iterator[Bench]:
     """A device that serves label-reader 1.0.0, confirmed, in generation 2; 1.1.0 is converted."""
     root = tmp_path / "device"

@@ -20,7 +20,7 @@ from edgeai_runtime.release import Recipe
 from edgeai_runtime.trust.store import blob_path
 
 
-@pytest.fixture()
+@pytest.fixture
 def paths(tmp_path: Path) -> Paths:
     return Paths(tmp_path)
 

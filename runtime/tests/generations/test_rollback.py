@@ -48,7 +48,7 @@ def test_it_keeps_the_present_environment(bench: Bench) -> None:
 def test_asking_again_never_goes_forth_to_the_version_that_was_left(bench: Bench) -> None:
     bench.put_live(bench.release("1.1.0"))
     rollback(bench.paths, DEVICE, "label-reader")
-    with pytest.raises(InputError, match=r"label-reader 1\.0\.0 is the first version confirmed on this device"):
+    with pytest.raises(InputError, match=r"label-reader 1\.0\.0 is the first version confirmed"):
         rollback(bench.paths, DEVICE, "label-reader")
 
 
@@ -59,7 +59,7 @@ def test_a_named_version_that_serves_already_changes_nothing(bench: Bench) -> No
 
 def test_a_version_never_confirmed_here_is_refused_and_those_that_were_are_named(bench: Bench) -> None:
     bench.put_live(bench.release("1.1.0"))
-    with pytest.raises(InputError, match=r"1\.2\.0 was never confirmed on this device; confirmed were: 1\.0\.0, 1"):
+    with pytest.raises(InputError, match=r"1\.2\.0 was never confirmed .* were: 1\.0\.0, 1\.1\.0"):
         rollback(bench.paths, DEVICE, "label-reader", to_version="1.2.0")
 
 
@@ -71,7 +71,7 @@ def test_a_version_that_was_only_tried_is_no_way_back(bench: Bench) -> None:
 
 
 def test_an_unknown_model_is_refused_and_those_served_are_named(bench: Bench) -> None:
-    with pytest.raises(InputError, match="label-raeder is not served on this device; .* label-reader"):
+    with pytest.raises(InputError, match=r"label-raeder is not served on this device; .* label-reader"):
         rollback(bench.paths, DEVICE, "label-raeder")
 
 
@@ -107,5 +107,3 @@ def test_a_check_names_the_version_and_changes_nothing(bench: Bench) -> None:
 def test_without_anything_confirmed_there_is_no_way_back(empty: Bench) -> None:
     with pytest.raises(InputError, match="nothing was ever confirmed on this device"):
         rollback(empty.paths, DEVICE, "label-reader")
-
-

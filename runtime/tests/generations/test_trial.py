@@ -97,7 +97,8 @@ def test_a_release_that_misreads_its_golden_set_is_not_switched_to(bench: Bench)
     with pytest.raises(GateFailed) as caught:
         bench.trial(bench.release("1.2.0", wrong_golden=7))
     assert caught.value.message == (
-        "label-reader 1.2.0 was not switched to: golden exact_match is 0.30 (3 of 10), required at least 0.9; "
+        "label-reader 1.2.0 was not switched to: golden exact_match is 0.30 (3 of 10), "
+        "required at least 0.9; "
         "1.0.0 still serves."
     )
     assert caught.value.details["gates"][0]["measured"] == 0.3
@@ -135,7 +136,9 @@ def test_an_environment_that_cannot_serve_is_not_switched_to(bench: Bench) -> No
     environment = build_environment(bench.paths, "f" * 64)
     python = bench.paths.environment(environment) / "bin" / "python"
     python.write_text("#!/bin/sh\necho 'ImportError: libonnxruntime' >&2\nexit 1\n")
-    with pytest.raises(GateFailed, match=r"does not start on this device: ImportError: libonnxruntime; 1\.0\.0"):
+    with pytest.raises(
+        GateFailed, match=r"does not start on this device: ImportError: libonnxruntime; 1\.0\.0"
+    ):
         bench.trial(environment=environment)
     assert bench.status()["generation"] == 2
 

@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from conftest import PATIENCE_S, Device, serving_processes, wait_for
+from keeper_device import PATIENCE_S, Device, serving_processes, wait_for
 
 from edgeai_runtime.errors import KeeperError
 
@@ -51,7 +51,7 @@ def test_a_confirmed_generation_that_crashes_is_restarted_with_an_alarm(device: 
         lambda s: s["phase"] == "confirmed" and s["child_pid"] != pid, "a new process"
     )
     assert status["restarts"] == 1
-    assert status["alarms"] == ["generation 1 failed 1 times, last: its process ended (killed by signal 9)."]
+    assert status["alarms"] == ["generation 1 failed (1 in a row): its process ended (killed by signal 9)."]
     device.wait_answer(1)
 
 

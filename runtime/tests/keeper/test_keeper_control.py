@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Dict
 
 import pytest
-from conftest import PATIENCE_S, Device
+from keeper_device import PATIENCE_S, Device
 
 from edgeai_runtime import keeper
 from edgeai_runtime.errors import KeeperError

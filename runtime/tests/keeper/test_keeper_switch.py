@@ -8,7 +8,7 @@ import threading
 from typing import Any, Dict
 
 import pytest
-from conftest import Device, serving_processes, wait_for
+from keeper_device import Device, serving_processes, wait_for
 
 from edgeai_runtime.errors import KeeperError
 

@@ -9,7 +9,7 @@ import signal
 from typing import Any, Dict
 
 import pytest
-from conftest import Device, serving_processes, wait_for
+from keeper_device import Device, serving_processes, wait_for
 
 from edgeai_runtime.errors import KeeperError
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import socket
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Callable, List
+from typing import Any, Callable, Dict, List
 
 import pytest
 
 pytest.importorskip("cryptography", reason="signing a bundle needs cryptography, which devices lack")
 
-from making import pack, provision, snapshot, write_release
+from making import make_lock, pack, provision, snapshot, write_release, write_wheel
 
 from edgeai_runtime.errors import EdgeAIError, InputError, TransferError, TrustError
 from edgeai_runtime.paths import Paths
@@ -22,6 +24,7 @@ from edgeai_runtime.trust import fetch_release, load_release, show_bundle
 from edgeai_runtime.trust.store import blob_name, blob_path
 
 NAME = "label-reader"
+MEMORY = re.compile(r"/trust/[0-9a-f]{64}/")
 
 
 @pytest.fixture
@@ -44,13 +47,18 @@ def url(bundle: Path) -> str:
 
 
 def refused(device: Paths, depot_url: str, kind: Any, version: str = "1.0.0") -> str:
-    """The sentence a fetch is refused with; the device must be as it was."""
-    before = {name: digest for name, digest in snapshot(device).items() if "/store/" not in name}
+    """The sentence a fetch is refused with; the device must know of no other release than before."""
+
+    def known() -> Dict[str, Any]:
+        # Blobs that were proved may stay for the next attempt, metadata that was seen stays seen.
+        files = snapshot(device).items()
+        return {name: digest for name, digest in files if "/store/" not in name and not MEMORY.search(name)}
+
+    before = known()
     with pytest.raises(kind) as caught:
         fetch_release(device, depot_url, NAME, version)
     assert "\n" not in caught.value.message
-    after = {name: digest for name, digest in snapshot(device).items() if "/store/" not in name}
-    assert {name for name in after if "/releases/" in name} == {n for n in before if "/releases/" in n}
+    assert known() == before
     return str(caught.value.message)
 
 
@@ -79,10 +87,9 @@ def test_a_check_predicts_and_changes_nothing(device: Paths, bundle: Path) -> No
     before = snapshot(device)
     forecast = fetch_release(device, url(bundle), NAME, "1.0.0", check=True)
     assert snapshot(device) == before
-    assert forecast == type(forecast)(
-        **{**vars(fetch_release(device, url(bundle), NAME, "1.0.0")), "actions": forecast.actions}
-    )
     assert forecast.actions[0].startswith("would fetch label-reader 1.0.0: 9 of 9 files")
+    done = fetch_release(device, url(bundle), NAME, "1.0.0")
+    assert replace(forecast, actions=done.actions) == done
 
 
 def test_a_new_version_brings_only_what_is_new(device: Paths, bundle: Path, tmp_path: Path) -> None:
@@ -218,8 +225,6 @@ def test_a_controller_sees_what_a_bundle_holds(bundle: Path, tmp_path: Path, sou
     root = bundle / "metadata" / "1.root.json"
     with pytest.raises(TrustError, match="the bundle has no locks/supervisor.json"):
         show_bundle(url(bundle), root)
-    from making import make_lock, write_wheel
-
     wheel = write_wheel(tmp_path / "wheels", "anything", {})
     locks = [make_lock(wheel, [wheel], name=name) for name in ("supervisor", "x86_64-cp311-cpu")]
     pack(bundle, tmp_path / "keys", [source], locks, [wheel])

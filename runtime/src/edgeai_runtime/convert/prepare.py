@@ -73,7 +73,9 @@ def _load(source: Path, name: str) -> onnx.ModelProto:
     if not model.graph.node:
         raise _damaged(name, "its graph is empty")
     if _operator_set(model) > onnx.defs.onnx_opset_version():
-        raise ConvertError(f"{name}: its opset {_operator_set(model)} is newer than this device knows; {_EXPORT}.")
+        raise ConvertError(
+            f"{name}: its opset {_operator_set(model)} is newer than this device knows; {_EXPORT}."
+        )
     model.ir_version = min(model.ir_version, HIGHEST_IR)
     try:
         onnx.checker.check_model(model)

@@ -10,6 +10,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Dict, Iterator, List, Mapping, Optional
 
+from edgeai_runtime.convert import serving_threads
 from edgeai_runtime.durable import fsync_directory, write_atomic
 from edgeai_runtime.errors import InputError
 from edgeai_runtime.generations.manifest import Manifest, ModelEntry, load_manifest, manifest_file
@@ -127,7 +128,7 @@ def _config(device: Device, models: Mapping[str, Placed]) -> bytes:
     lines: List[str] = ["schema = 1\n"]
     for name, placed in sorted(models.items()):
         recipe = placed.release.recipe_for(device.device_class)
-        lines += [f"\n[models.{name}]\n", f"threads = {min(recipe.threads, device.threads)}\n"]
+        lines += [f"\n[models.{name}]\n", f"threads = {serving_threads(recipe, device)}\n"]
     return "".join(lines).encode()
 
 
@@ -139,7 +140,8 @@ def _next_number(paths: Paths) -> int:
 
 
 def _numbers(paths: Paths) -> Iterator[int]:
-    return (int(directory.name) for directory in _directories(paths))
+    """The generations that are whole."""
+    return (int(d.name) for d in _directories(paths) if manifest_file(d).is_file())
 
 
 def _directories(paths: Paths) -> Iterator[Path]:

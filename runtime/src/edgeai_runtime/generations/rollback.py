@@ -50,12 +50,12 @@ def rollback(
         return _predict(paths, model, to_version)
     with device_lock(paths):
         state = read_state(paths)
+        before = _confirmed(paths, state, model)
         if state.trial is not None:
-            back = _revert(paths, state, model, to_version, actor, progress)
+            back = _revert(paths, state, before, model, to_version, actor, progress)
             if back:
                 return back
             state = read_state(paths)
-        before = _confirmed(paths, state, model)
         source = _source(paths, state, before, model, to_version)
         if source is None:
             return _unchanged(before, model)
@@ -73,6 +73,7 @@ def rollback(
 def _revert(
     paths: Paths,
     state: State,
+    before: Manifest,
     model: str,
     to_version: Optional[str],
     actor: str,
@@ -86,7 +87,6 @@ def _revert(
         {"command": "revert", "reason": f"rolled back by {actor}", "actor": actor},
         timeout_s=READY_LIMIT_S + 30.0,
     )
-    before = _confirmed(paths, state, model)
     now = before.models[model].version
     if now == to_version or (to_version is None and tried is not None and now != tried.version):
         sentence = f"took generation {state.trial} back from its trial, {model} {now} serves again"

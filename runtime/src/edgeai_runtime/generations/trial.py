@@ -55,6 +55,8 @@ def trial(
         raise InputError("A trial is of one release or of one environment; name one of them.")
     if environment is not None:
         _need_environment(paths, environment)
+    else:
+        _confirmed_environment(paths, device, read_state(paths))  # before minutes go into a conversion
     conversion = convert_release(paths, device, release, check, progress, actor) if release else None
     what = f"{release.name} {release.version}" if release else f"environment {environment}"
     if check:
@@ -86,14 +88,17 @@ def _plan(
     models = placed_models(paths, before) if before else {}
     if release and conversion:
         models[release.name] = Placed(_entry(release, conversion), release)
-    if environment is None:
-        if before is None:
-            raise InputError(
-                f"{device.name}: this device has no confirmed environment to run a model in; "
-                "provision it first."
-            )
-        environment = before.environment
+    environment = environment or _confirmed_environment(paths, device, state)
     return before, draft(paths, device, environment, models, state.confirmed), models
+
+
+def _confirmed_environment(paths: Paths, device: Device, state: State) -> str:
+    """The environment a release joins. Raises InputError on a device that has none yet."""
+    if state.confirmed is None:
+        raise InputError(
+            f"{device.name}: this device has no confirmed environment to run a model in; provision it first."
+        )
+    return load_manifest(paths, state.confirmed).environment
 
 
 def _done(paths: Paths, state: State, wanted: Manifest, what: str) -> Optional[TrialResult]:

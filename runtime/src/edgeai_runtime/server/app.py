@@ -33,8 +33,7 @@ class App:
             return await self._route(request)
         except Refused as refused:
             return error_response(refused.status, str(refused), refused.headers)
-        except Exception as error:
-            # A mistake of ours must not take the process down.
+        except Exception as error:  # noqa: BLE001 - a mistake of ours must not take the process down
             _log.exception("%s %s", request.method, request.path)
             return error_response(
                 500, f"The runtime made a mistake ({type(error).__name__}); please report it with its log."
@@ -83,7 +82,7 @@ class App:
             if rest[1] != worker.model.version:
                 raise Refused(
                     404,
-                    f"{name} is served in version {worker.model.version}, not {rest[1][:100]}; ask for that one.",
+                    f"{name} is served in version {worker.model.version}, not {rest[1][:100]}; ask for it.",
                 )
             rest = rest[2:]
         if not rest:

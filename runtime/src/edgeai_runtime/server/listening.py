@@ -137,6 +137,8 @@ class Listening:
             self._unwatch()
 
     async def _adopt(self, client: socket.socket) -> None:
+        # Only the concrete loop has this method in Python 3.8's view of the types.
+        assert isinstance(self._loop, asyncio.BaseEventLoop)
         await self._loop.connect_accepted_socket(self._connection, client)
 
     def _adopted(self, task: asyncio.Task[None]) -> None:
