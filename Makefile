@@ -9,15 +9,21 @@ COLLECTION := .build/ansible_collections/edgeai/fleet
 export ORT_DISABLE_TELEMETRY := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test lint format test-runtime test-plugins test-example test-demo locks clean
+.PHONY: help setup dev demo test lint format test-runtime test-plugins test-example test-demo locks clean
 
 help: ## Say what can be typed
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.complete $(COLLECTION) ## Install what the workstation needs into .venv
 
-$(VENV)/.complete: requirements-dev.txt runtime/pyproject.toml tools/make_venv.sh
+$(VENV)/.complete: requirements.txt runtime/pyproject.toml tools/make_venv.sh
 	@tools/make_venv.sh $(VENV)
+	@touch $@
+
+dev: setup $(VENV)/.dev ## Install what the tests need besides
+
+$(VENV)/.dev: requirements-dev.txt $(VENV)/.complete
+	@$(BIN)/python -m pip install --quiet --requirement requirements-dev.txt
 	@touch $@
 
 $(COLLECTION):
@@ -28,30 +34,30 @@ demo: setup ## Run the whole job on this machine: bundle to rollback, three devi
 
 test: lint test-runtime test-plugins test-example test-demo ## Run every test
 
-lint: setup ## Check style, types, arrows between packages, playbooks
+lint: dev ## Check style, types, arrows between packages, playbooks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/ansible-lint --offline --profile production
 
-format: setup ## Put the Python code into shape
+format: dev ## Put the Python code into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-test-runtime: setup ## Test the runtime on every Python found among 3.8, 3.10, 3.11, 3.13
+test-runtime: dev ## Test the runtime on every Python found among 3.8, 3.10, 3.11, 3.13
 	@$(BIN)/python tools/test_runtime.py
 
-test-plugins: setup ## Test modules, filters and callback on the controller's Python
+test-plugins: dev ## Test modules, filters and callback on the controller's Python
 	$(BIN)/python -m pytest -q tests/unit
 
-test-example: setup ## Test the example's rendering and releases
+test-example: dev ## Test the example's rendering and releases
 	$(BIN)/python -m pytest -q tests/example
 
 test-demo: setup ## Run the demo without a network and check its outcome
 	@$(BIN)/python tests/demo/walk.py --isolated
 
-locks: setup ## Resolve the wheels of every target again
+locks: dev ## Resolve the wheels of every target again
 	$(BIN)/python runtime/locks/compile.py
 
 clean: ## Stop local devices and remove what was made here (caches outside stay)

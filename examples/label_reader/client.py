@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
+import textwrap
 import threading
 import time
 from collections import Counter
@@ -191,7 +192,7 @@ def _read(response: requests.Response) -> tuple[str, str]:
 
 def _remember(sentences: List[str], sentence: str) -> None:
     if len(sentences) < REMEMBERED:
-        sentences.append(sentence)
+        sentences.append(textwrap.shorten(sentence, 200, placeholder=" …"))
 
 
 def table(counts: Mapping[str, Counts]) -> str:

@@ -40,9 +40,9 @@ options:
         type: int
         required: true
   lock_sha256:
-    description: Digest of the lock; it names the environment.
+    description: Digest of the lock; it names the environment. Without it the wheel alone is brought, which can
+      run what needs nothing else, such as the depot.
     type: str
-    required: true
   python:
     description: The interpreter the environment is made with.
     type: path
@@ -86,11 +86,11 @@ details:
 environment:
   description: Digest of the lock.
   type: str
-  returned: success
+  returned: with O(lock_sha256)
 path:
   description: The environment's directory.
   type: str
-  returned: success
+  returned: with O(lock_sha256)
 bootstrap:
   description: The runtime's wheel on the device.
   type: str
@@ -106,6 +106,7 @@ from typing import Any, Dict
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.edgeai.fleet.plugins.module_utils.edgeai_command import (
+    Answer,
     ask,
     device_argument_spec,
     finish,
@@ -158,6 +159,27 @@ def fetch(module: AnsibleModule, path: str, wheel: Dict[str, Any]) -> None:
     os.replace(file.name, path)
 
 
+def build(module: AnsibleModule, bootstrap: str) -> Answer:
+    """Let the wheel build the environment, or say in check mode what it would do."""
+    params = module.params
+    command = [params["python"], "-m", "edgeai_runtime", "--root", params["root"], "--json"]
+    command += ["environment", "build", "--lock-sha256", params["lock_sha256"]]
+    command += ["--depot", params["depot_url"], "--python", params["python"]]
+    command += [] if params["commands"] else ["--no-commands"]
+    command += ["--check"] if module.check_mode else []
+    # Bytecode has no place beside a wheel, and the wheel needs nothing that is installed.
+    environment = {"PYTHONPATH": bootstrap, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONNOUSERSITE": "1"}
+    opt = os.path.join(params["root"], "opt", "edgeai")
+    return ask(module, command, environment, run_as=owner_of(opt))
+
+
+def predict(root: str, lock: str) -> Answer:
+    """What check mode says of a device that has not even the wheel."""
+    path = os.path.join(root, "opt", "edgeai", "envs", lock)
+    said = f"would build the environment {lock[:12]}"
+    return {"changed": True, "environment": lock, "path": path, "actions": [said]}
+
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec=device_argument_spec(
@@ -171,7 +193,7 @@ def main() -> None:
                     "size": {"type": "int", "required": True},
                 },
             },
-            lock_sha256={"type": "str", "required": True},
+            lock_sha256={"type": "str"},
             python={"type": "path", "default": "/usr/bin/python3"},
             commands={"type": "bool", "default": True},
         ),
@@ -179,31 +201,21 @@ def main() -> None:
     )
     params = module.params
     wheel = params["wheel"]
-    lock = params["lock_sha256"]
     bootstrap = bootstrap_path(params["root"], wheel)
-    opt = os.path.join(params["root"], "opt", "edgeai")
     there = is_there(bootstrap, wheel)
-    answer = None
-    if not there and not module.check_mode:
-        fetch(module, bootstrap, wheel)
-    if there or not module.check_mode:
-        command = [params["python"], "-m", "edgeai_runtime", "--root", params["root"], "--json"]
-        command += ["environment", "build", "--lock-sha256", lock, "--depot", params["depot_url"]]
-        command += ["--python", params["python"]]
-        command += [] if params["commands"] else ["--no-commands"]
-        command += ["--check"] if module.check_mode else []
-        # Bytecode has no place beside a wheel, and the wheel needs nothing that is installed.
-        environment = {"PYTHONPATH": bootstrap, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONNOUSERSITE": "1"}
-        answer = ask(module, command, environment, run_as=owner_of(opt))
-        answer["bootstrap"] = bootstrap
-        if not there:
-            answer["changed"] = True
-            answer["actions"] = [f"fetched {wheel['filename']}", *answer.get("actions", [])]
-    else:
-        path = os.path.join(opt, "envs", lock)
-        answer = {"changed": True, "environment": lock, "path": path, "bootstrap": bootstrap}
-        answer["actions"] = [f"would fetch {wheel['filename']}", f"would build the environment {lock[:12]}"]
-    finish(module, answer, would="", already=f"the environment {lock[:12]} is complete")
+    answer: Answer = {"changed": False, "actions": [], "bootstrap": bootstrap}
+    if not there:
+        answer["changed"] = True
+        answer["actions"] = [f"{'would fetch' if module.check_mode else 'fetched'} {wheel['filename']}"]
+        if not module.check_mode:
+            fetch(module, bootstrap, wheel)
+    if params["lock_sha256"]:
+        runs = there or not module.check_mode
+        built = build(module, bootstrap) if runs else predict(params["root"], params["lock_sha256"])
+        changed = answer["changed"] or built["changed"]
+        actions = [*answer["actions"], *built.get("actions", [])]
+        answer.update(built, changed=changed, actions=actions)
+    finish(module, answer, would="", already="it is complete")
 
 
 if __name__ == "__main__":

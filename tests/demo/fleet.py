@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
+import time
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -63,6 +64,13 @@ JETSON = Device("line1-jetson", "line-1", 9002)
 PC = Device("line2-pc", "line-2", 9003)
 DEVICES = (PI, JETSON, PC)
 CANARY = PI
+
+
+def wait_until_settled(timeout_s: float = 30) -> None:
+    """Wait until no device is on its way to another generation."""
+    deadline = time.monotonic() + timeout_s
+    while any(device.status()["phase"] == "starting" for device in DEVICES):
+        expect(time.monotonic() < deadline, f"a device is still starting a generation after {timeout_s:g} s")
 
 
 def expect_all(version: Optional[str]) -> None:

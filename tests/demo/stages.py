@@ -18,6 +18,7 @@ from fleet import (
     expect_all,
     expect_waves,
     left_behind,
+    wait_until_settled,
 )
 from outcome import expect
 from telling import Story
@@ -99,6 +100,7 @@ def rollout_taken_back(story: Story, client: Client) -> None:
         phase = client.phase("rollout 1.3.0", {**may_answer("1.1.0"), CANARY.name: {"1.1.0", "1.3.0"}})
         ended = story.run(rollout("1.3.0", soak_s=30))
         expect(ended.status != 0, "the rollout of 1.3.0 ended with 0, but it fails in use")
+        wait_until_settled()  # the canary may still be bringing 1.1.0 up beside 1.3.0
         client.phase("1.1.0 again", may_answer("1.1.0"))
         expect_all("1.1.0")
         expect_flawless(story, client)

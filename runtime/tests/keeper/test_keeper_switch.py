@@ -103,6 +103,15 @@ def test_a_generation_that_does_not_start_leaves_the_old_one_untouched(
     wait_for(lambda: serving_processes(device.paths.root) == [pid], "the failed process to be gone")
 
 
+def test_any_text_a_failing_generation_says_is_kept(device: Device) -> None:
+    device.write_generation(1, fail="Überlauf \ud800\u0000 \n")
+    device.start()
+    with pytest.raises(KeeperError, match="Überlauf"):
+        device.switch(1)
+    assert "Überlauf" in device.journal()[-1]["reason"]
+    assert device.status()["history"][0]["reason"] == device.state()["history"][0]["reason"]
+
+
 def test_a_first_generation_that_fails_leaves_the_keeper_idle(device: Device) -> None:
     device.write_generation(1, fail="out of memory")
     device.start()
