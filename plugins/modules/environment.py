@@ -11,7 +11,8 @@ module: environment
 short_description: Build an environment of locked wheels on a device
 description:
   - Fetches the runtime's own wheel from the depot, verifies it, and lets it build the environment straight
-    out of the wheel, so that a device needs nothing but Python.
+    out of the wheel, so that a device needs nothing but Python. If the lock brings the runtime, the device's
+    commands C(edgeai) and C(keeper) then come from this environment.
 author: The edgeai.fleet authors (@edgeai-fleet)
 extends_documentation_fragment:
   - edgeai.fleet.device
@@ -47,10 +48,6 @@ options:
     description: The interpreter the environment is made with.
     type: path
     default: /usr/bin/python3
-  commands:
-    description: Whether the device's commands C(edgeai) and C(keeper) come from this environment.
-    type: bool
-    default: true
 """
 
 EXAMPLES = r"""
@@ -165,7 +162,6 @@ def build(module: AnsibleModule, bootstrap: str) -> Answer:
     command = [params["python"], "-m", "edgeai_runtime", "--root", params["root"], "--json"]
     command += ["environment", "build", "--lock-sha256", params["lock_sha256"]]
     command += ["--depot", params["depot_url"], "--python", params["python"]]
-    command += [] if params["commands"] else ["--no-commands"]
     command += ["--check"] if module.check_mode else []
     # Bytecode has no place beside a wheel, and the wheel needs nothing that is installed.
     environment = {"PYTHONPATH": bootstrap, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONNOUSERSITE": "1"}
@@ -195,7 +191,6 @@ def main() -> None:
             },
             lock_sha256={"type": "str"},
             python={"type": "path", "default": "/usr/bin/python3"},
-            commands={"type": "bool", "default": True},
         ),
         supports_check_mode=True,
     )

@@ -7,7 +7,7 @@ import socket
 import struct
 import threading
 from pathlib import Path
-from typing import Dict, Iterator, Tuple
+from typing import Dict, Iterator, Optional, Tuple
 
 import pytest
 
@@ -35,10 +35,10 @@ def depot(tmp_path: Path) -> Iterator[Tuple[str, int]]:
 
 
 def ask(
-    depot: Tuple[str, int], path: str, headers: Dict[str, str] = {}, method: str = "GET"
+    depot: Tuple[str, int], path: str, headers: Optional[Dict[str, str]] = None, method: str = "GET"
 ) -> Tuple[int, bytes, http.client.HTTPMessage]:
     connection = http.client.HTTPConnection(*depot, timeout=10)
-    connection.request(method, path, headers=headers)
+    connection.request(method, path, headers=headers or {})
     answer = connection.getresponse()
     body = answer.read()
     connection.close()

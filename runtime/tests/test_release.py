@@ -67,7 +67,7 @@ def test_a_manifest_is_canonical(source: Path) -> None:
     data = read_source(source)[0].to_json()
     assert data.endswith(b"}\n")
     assert b": " not in data
-    with pytest.raises(InputError, match="manifest: this manifest is not in canonical form"):
+    with pytest.raises(InputError, match=r"manifest: this manifest is not in canonical form"):
         Release.from_json(json.dumps(json.loads(data)).encode(), "manifest")
 
 
@@ -99,7 +99,11 @@ def test_a_device_class_without_a_recipe_is_told_which_have_one(source: Path) ->
         ('version = "1.0.0"', "version = 1.0", "'version' is 1.0, expected text"),
         ('"label-reader"', '"Label Reader"', "the name is 'Label Reader', expected lower-case"),
         ('"label-reader"', '"../reader"', "the name is '../reader'"),
-        ("raspberry_pi", "rasberry_pi", r"\[recipes\]: unknown key 'rasberry_pi'; did you mean 'raspberry_pi'"),
+        (
+            "raspberry_pi",
+            "rasberry_pi",
+            r"\[recipes\]: unknown key 'rasberry_pi'; did you mean 'raspberry_pi'",
+        ),
         ('"static"', '"statics"', "'quantize' is 'statics', expected one of none, dynamic, static"),
         ('"onnxruntime"', '"tensorflow"', "'engine' is 'tensorflow', expected one of onnxruntime"),
         ('"static"', '"static"\nprune = 1.0', "'prune' is 1.0, expected a share from 0 to below 1"),
@@ -116,7 +120,11 @@ def test_a_device_class_without_a_recipe_is_told_which_have_one(source: Path) ->
             'op = "resize", height = 8, min_width = 9, max_width = 8',
             "'min_width' is above 'max_width'",
         ),
-        ('op = "decode"', 'op = "normalize", mean = [0.5], std = [1, 1, 1]', "'mean' is \\[0.5\\], expected three"),
+        (
+            'op = "decode"',
+            'op = "normalize", mean = [0.5], std = [1, 1, 1]',
+            "'mean' is \\[0.5\\], expected three",
+        ),
         ('op = "decode"', 'op = "normalize", mean = [0, 0, 0], std = [1, 0, 1]', "'std' is"),
         ('labels = "labels.txt"\n', "", "ctc_text needs the model's labels"),
         ('calibration = "calibration.jsonl"\n', "", "static quantization needs a calibration set"),
@@ -175,10 +183,12 @@ def remove_the_toml(source: Path) -> None:
         (misspell_a_sample, "selection.jsonl, line 1: unknown key 'expected'; did you mean 'expect'"),
         (empty_the_model, "the file model.onnx is empty"),
         (spoil_the_labels, "labels.txt is not UTF-8"),
-        (remove_the_toml, "release.toml: there is no such file"),
+        (remove_the_toml, r"release\.toml: there is no such file"),
     ],
 )
-def test_a_mistake_in_the_files_is_named(source: Path, mistake: Callable[[Path], None], sentence: str) -> None:
+def test_a_mistake_in_the_files_is_named(
+    source: Path, mistake: Callable[[Path], None], sentence: str
+) -> None:
     mistake(source)
     assert re.search(sentence, refused(source))
 
@@ -192,12 +202,15 @@ def test_a_manifest_with_a_mistake_names_where_it_came_from(source: Path) -> Non
     for change, sentence in (
         ({"schema": 2}, "depot: schema is 2"),
         ({"extra": 1}, "depot: unknown key 'extra'"),
-        ({"model": {"sha256": "../../etc/passwd", "size": 1}}, "depot, model: '../../etc/passwd' is no sha256"),
+        (
+            {"model": {"sha256": "../../etc/passwd", "size": 1}},
+            "depot, model: '../../etc/passwd' is no sha256",
+        ),
         ({"sets": {**manifest["sets"], "golden": []}}, "depot: the golden set is empty"),
         ({"sets": {**manifest["sets"], "golden": manifest["sets"]["selection"]}}, "sets share 2 images"),
     ):
         with pytest.raises(InputError, match=sentence):
             Release.from_json(spoil({**manifest, **change}), "depot")
     for data in (b"not json", b"[]\n"):
-        with pytest.raises(InputError, match="^depot: "):
+        with pytest.raises(InputError, match=r"^depot: "):
             Release.from_json(data, "depot")

@@ -103,9 +103,14 @@ def expect_waves() -> str:
     return f"order: {', then '.join(device.name for device in order)}; never two of one line on trial at once"
 
 
+def homes() -> List[Path]:
+    """The directories of devices and depot that exist; the bundle is the workstation's and stays."""
+    return [path for path in sorted(ROOTS.glob("*")) if path.name != "bundle"]
+
+
 def left_behind() -> List[str]:
-    """What of the fleet is still there: directories, processes, ports; empty when all is gone."""
-    found = [str(path.relative_to(REPO)) for path in sorted(ROOTS.glob("*"))]
+    """What of the fleet is still there: directories, processes, ports, sockets; empty when all is gone."""
+    found = [str(path.relative_to(REPO)) for path in homes()]
     for process in psutil.process_iter(["pid", "cmdline"]):
         line = " ".join(process.info["cmdline"] or ())
         if f"{ROOTS}/" in line:

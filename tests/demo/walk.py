@@ -23,7 +23,7 @@ from typing import Any, Dict, Optional
 
 import stages
 from example import Client
-from fleet import DEVICES, REPO, ROOTS, left_behind, taken_ports
+from fleet import DEVICES, REPO, homes, left_behind, taken_ports
 from isolation import NotIsolatedError, isolate
 from outcome import NotAsItShouldBeError, expect
 from stages import REPORT, playbook
@@ -51,7 +51,7 @@ def walk(story: Story, client: Client, isolated: bool) -> None:
 
 def reset(story: Story) -> None:
     story.heading("A fleet of three simulated devices on this machine, from nothing to a rollback")
-    if any(ROOTS.glob("*")):
+    if homes():
         story.say("An earlier run left devices here; they are removed, what was fetched is kept.")
         story.must(playbook("remove"))
     expect(not left_behind(), f"before the start there is still: {', '.join(left_behind())}")
@@ -91,7 +91,7 @@ def clean_up(story: Story, client: Client) -> None:
         signal.signal(number, signal.SIG_IGN)
     story.heading("Interrupted.")
     client.stop()
-    if any(ROOTS.glob("*")):
+    if homes():
         story.say("The devices are removed.")
         story.run(playbook("remove"))
 
@@ -112,7 +112,7 @@ def main() -> int:
     except NotAsItShouldBeError as error:
         client.stop()
         print(f"\ndemo: error: {error}.", file=sys.stderr)
-        if any(ROOTS.glob("*")):
+        if homes():
             print("The devices stay as they are in .edgeai; `make clean` removes them.", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

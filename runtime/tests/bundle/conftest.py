@@ -1,97 +1,36 @@
-"""A workstation without a network: pip finds wheels in a directory, everything else is real."""
+"""The bundle's tests need a workstation; what pip collects is collected once and copied."""
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple
+from typing import Any
 
 import pytest
 
 sys.path.append(str(Path(__file__).parent))
 
-from making import pip_hash, write_release, write_wheel
 
-PYPROJECT = """\
-[build-system]
-requires = ["setuptools"]
-build-backend = "setuptools.build_meta"
-[project]
-name = "edgeai-runtime"
-version = "0.1.0"
-requires-python = ">=3.8"
-[project.scripts]
-edgeai = "edgeai_runtime.cli:main"
-[tool.setuptools.packages.find]
-where = ["src"]
-"""
-TARGETS = ("x86_64-cp311-cpu", "aarch64-cp311-cpu")
+@pytest.fixture(scope="session")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A workstation whose cache is filled for both targets."""
+    from workstation import TARGETS, make_workstation
 
-
-class Workstation(NamedTuple):
-    """Where everything lies; `index` is the directory that pip finds wheels in."""
-
-    output: Path
-    keys: Path
-    cache: Path
-    runtime: Path
-    index: Path
-    releases: List[Path]
-    said: List[str]
-
-    def build(self, **changed: Any) -> Any:
-        from edgeai_runtime.bundle import build
-
-        arguments: Dict[str, Any] = {
-            "output": self.output,
-            "keys_dir": self.keys,
-            "cache_dir": self.cache,
-            "runtime_dir": self.runtime,
-            "targets": ["x86_64-cp311-cpu"],
-            "release_dirs": self.releases,
-            "expires_days": 30,
-            "progress": self.said.append,
-        }
-        return build(**{**arguments, **changed})
-
-    def content(self) -> Dict[str, bytes]:
-        """Every file of the bundle."""
-        files = (path for path in self.output.rglob("*") if path.is_file())
-        return {str(path.relative_to(self.output)): path.read_bytes() for path in files}
+    made = make_workstation(tmp_path_factory.mktemp("warm"))
+    with pytest.MonkeyPatch.context() as patch:
+        made.offline(patch)
+        made.build(targets=TARGETS, output=made.output.with_name("first"))
+    return made
 
 
 @pytest.fixture
-def workstation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workstation:
-    index, runtime = tmp_path / "index", tmp_path / "runtime"
-    wheels = {name: write_wheel(index, name, {}) for name in ("one", "two", "pip", "supervisor")}
-    for machine in ("x86_64", "aarch64"):  # a wheel that differs by target behind equal requirements
-        plain = write_wheel(tmp_path / machine, "native", {"native.py": f"MACHINE = '{machine}'\n"})
-        tag = f"cp311-cp311-manylinux_2_17_{machine}.manylinux2014_{machine}"
-        wheels[machine] = plain.replace(index / f"native-1.0-{tag}.whl")
-    package = runtime / "src" / "edgeai_runtime"
-    package.mkdir(parents=True)
-    (package / "__init__.py").write_text("")
-    (package / "keeper.py").write_text("")
-    (runtime / "pyproject.toml").write_text(PYPROJECT)
-    for name in ("README.md", "LICENSE"):
-        (runtime / name).write_text("text\n")
-    (runtime / "locks").mkdir()
-    native = pip_hash(wheels["x86_64"]).strip() + " " + pip_hash(wheels["aarch64"]).split()[1] + "\n"
-    for target in TARGETS:
-        text = pip_hash(wheels["one"]) + pip_hash(wheels["two"]) + native
-        (runtime / "locks" / f"{target}.txt").write_text(text)
-    for name, wheel in (("installer", "pip"), ("supervisor", "supervisor")):
-        (runtime / "locks" / f"{name}.txt").write_text(pip_hash(wheels[wheel]))
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(index))
-    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
-    release = write_release(tmp_path / "1.0.0")
-    return Workstation(
-        output=tmp_path / "bundle",
-        keys=tmp_path / "keys",
-        cache=tmp_path / "cache",
-        runtime=runtime,
-        index=index,
-        releases=[release],
-        said=[],
-    )
+def workstation(warm: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A copy of it, without keys and bundle."""
+    from workstation import Workstation
+
+    for name in ("cache", "runtime", "index", "1.0.0"):
+        shutil.copytree(str(warm.output.parent / name), str(tmp_path / name))
+    mine = Workstation(tmp_path)
+    mine.offline(monkeypatch)
+    return mine

@@ -6,10 +6,10 @@ import hashlib
 import json
 import zipfile
 from datetime import datetime, timedelta, timezone
+from importlib.metadata import version as version_of
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Dict, Iterable, List, Mapping, Sequence
-
-import pip
 
 from edgeai_runtime.environments.lock import Lock, Wheel
 from edgeai_runtime.paths import Paths
@@ -78,8 +78,11 @@ def write_wheel(
 
 def write_pip_wheel(directory: Path) -> Path:
     """The pip of this very Python, packed as a wheel again: a real installer without a network."""
-    package = Path(pip.__file__).parent
-    path = directory / f"pip-{pip.__version__}-py3-none-any.whl"
+    spec = find_spec("pip")  # not imported: it would meddle with distutils
+    assert spec is not None
+    assert spec.origin is not None
+    package = Path(spec.origin).parent
+    path = directory / f"pip-{version_of('pip')}-py3-none-any.whl"
     directory.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for file in sorted(package.rglob("*")):

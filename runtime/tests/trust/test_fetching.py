@@ -111,7 +111,7 @@ def test_a_tampered_model_is_refused(device: Paths, bundle: Path) -> None:
     blob.write_bytes(b"b model")
     message = refused(device, url(bundle), TrustError)
     assert message.startswith(f"{url(bundle)}/{blob.relative_to(bundle)}: the content is not what was signed")
-    with pytest.raises(InputError, match="label-reader 1.0.0 is not on this device; fetch it first"):
+    with pytest.raises(InputError, match=r"label-reader 1\.0\.0 is not on this device; fetch it first"):
         load_release(device, NAME, "1.0.0")
 
 
@@ -223,7 +223,7 @@ def test_a_failed_fetch_leaves_what_it_has_for_the_next(device: Paths, bundle: P
 
 def test_a_controller_sees_what_a_bundle_holds(bundle: Path, tmp_path: Path, source: Path) -> None:
     root = bundle / "metadata" / "1.root.json"
-    with pytest.raises(TrustError, match="the bundle has no locks/supervisor.json"):
+    with pytest.raises(TrustError, match=r"the bundle has no locks/supervisor\.json"):
         show_bundle(url(bundle), root)
     wheel = write_wheel(tmp_path / "wheels", "anything", {})
     locks = [make_lock(wheel, [wheel], name=name) for name in ("supervisor", "x86_64-cp311-cpu")]

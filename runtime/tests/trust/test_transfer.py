@@ -70,7 +70,9 @@ def test_a_broken_connection_is_taken_up_where_it_broke(depot: Any, download: Do
     assert download.destination.read_bytes() == CONTENT
 
 
-def test_a_connection_that_keeps_breaking_is_reported_and_its_part_kept(depot: Any, download: Download) -> None:
+def test_a_connection_that_keeps_breaking_is_reported_and_its_part_kept(
+    depot: Any, download: Download
+) -> None:
     depot.break_off_after = [100, 100, 100]
     message = download.refused(f"{depot.url}/blob", TransferError)
     assert f"broke off 3 times, after 300 of {len(CONTENT)} bytes" in message

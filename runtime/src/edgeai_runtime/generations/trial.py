@@ -58,7 +58,7 @@ def trial(
     else:
         _confirmed_environment(paths, device, read_state(paths))  # before minutes go into a conversion
     conversion = convert_release(paths, device, release, check, progress, actor) if release else None
-    what = f"{release.name} {release.version}" if release else f"environment {environment}"
+    what = f"{release.name} {release.version}" if release else f"environment {str(environment)[:12]}"
     if check:
         return _predict(paths, device, release, conversion, environment, what)
     with device_lock(paths):

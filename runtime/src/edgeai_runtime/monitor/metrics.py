@@ -40,7 +40,7 @@ def render(snapshot: Snapshot, generation: int) -> str:
             text = f"Time to answer an inference request, {quantile} of the last minute"
             lines += _gauge(f"edgeai_request_seconds_{quantile}", text, f"{milliseconds / 1000:.6g}")
     lines += _gauge("edgeai_requests_in_flight", "Inference requests not answered yet", snapshot.in_flight)
-    lines += _gauge("edgeai_cpu_percent", "Percent of one core, since the look before", snapshot.cpu_percent)
+    lines += _gauge("edgeai_cpu_percent", "CPU use in percent of one core", snapshot.cpu_percent)
     resident = round(snapshot.rss_mb * (1 << 20))
     lines += _gauge("process_resident_memory_bytes", "Resident memory", resident)
     lines += _gauge("edgeai_generation", "Number of the generation that answers", generation)

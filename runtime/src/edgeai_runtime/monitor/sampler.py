@@ -12,6 +12,7 @@ import psutil
 
 WINDOW = 1000
 WINDOW_S = 60.0
+CPU_PERIOD_S = 0.5
 
 
 @dataclass
@@ -32,7 +33,7 @@ class ModelCounts:
 @dataclass(frozen=True)
 class Snapshot:
     """One look at the process. Times in ms over the last minute (at most 1000 requests), None without
-    any; CPU in percent of one core since the look before; resident memory in MiB."""
+    any; CPU in percent of one core over the last half second or more; resident memory in MiB."""
 
     models: Mapping[str, ModelCounts] = field(default_factory=dict)
     p50_ms: Optional[float] = None
@@ -76,6 +77,8 @@ class Sampler:
         self._times: Deque[Tuple[float, float]] = deque(maxlen=WINDOW)
         self._in_flight = 0
         self._process = psutil.Process()
+        self._cpu_percent = 0.0
+        self._cpu_since = clock()
         # The first figure psutil gives is always 0: it measures from here.
         self._process.cpu_percent()
 
@@ -106,9 +109,16 @@ class Sampler:
             p50_ms=percentile(times, 50),
             p99_ms=percentile(times, 99),
             in_flight=self._in_flight,
-            cpu_percent=round(self._process.cpu_percent(), 1),
+            cpu_percent=self._cpu(),
             rss_mb=round(self._process.memory_info().rss / (1 << 20), 1),
         )
+
+    def _cpu(self) -> float:
+        # Over a few milliseconds the kernel's clock ticks make nonsense of it: thousands of percent.
+        if self._clock() - self._cpu_since >= CPU_PERIOD_S:
+            self._cpu_percent = round(self._process.cpu_percent(), 1)
+            self._cpu_since = self._clock()
+        return self._cpu_percent
 
 
 def percentile(ordered: Sequence[float], share: float) -> Optional[float]:

@@ -85,9 +85,7 @@ class Connection(asyncio.Protocol):
             try:
                 self._parser.feed_data(data)
             except httptools.HttpParserUpgrade as upgrade:
-                # We speak HTTP/1.1 only and may ignore the offer (RFC 9110, 7.8).
-                rest = data[upgrade.args[0] :]
-                self._parser = httptools.HttpRequestParser(self)
+                rest = self._without_upgrade() + data[upgrade.args[0] :]
             except httptools.HttpParserError as error:
                 self._refuse(400, f"This is not HTTP/1.1 ({error}); send a proper request.")
             if self._in_head and self._unparsed > self._limits.head:
@@ -119,6 +117,9 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         self._in_head = False
         self._unparsed = 0
+        self._upgrading = self._parser.should_upgrade()
+        if self._upgrading:
+            return
         length = self._headers.get("content-length", "0")
         if length.isdecimal() and int(length) > self._limits.body:
             self._refuse_body()
@@ -135,7 +136,7 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         self._arriving = False
         self._in_head = True
-        if self._deaf:
+        if self._deaf or self._upgrading:
             return
         request = Request(
             method=self._parser.get_method().decode("latin-1"),
@@ -208,10 +209,26 @@ class Connection(asyncio.Protocol):
     def _refuse_body(self) -> None:
         self._refuse(413, f"The body is larger than {self._limits.body >> 20} MiB; send a smaller one.")
 
+    def _without_upgrade(self) -> bytes:
+        """The head of a request that offers another protocol, without the offer.
+
+        We may ignore the offer (RFC 9110, 7.8), but the parser takes what follows such a head, even
+        a body, for the other protocol. Java's HttpClient offers h2c with every first request.
+        """
+        method = self._parser.get_method()
+        self._parser = httptools.HttpRequestParser(self)
+        if method == b"CONNECT":
+            self._refuse(400, "This is no proxy; send a request to /v2.")
+            return b""
+        kept = {name: value for name, value in self._headers.items() if name not in ("upgrade", "connection")}
+        lines = [f"{name}: {value}" for name, value in kept.items()]
+        return method + b" " + self._url + b" HTTP/1.1\r\n" + "\r\n".join([*lines, "\r\n"]).encode("latin-1")
+
     def _begin(self) -> None:
         self._url = b""
         self._headers = {}
         self._headers_size = 0
+        self._upgrading = False
         self._body = []
         self._body_size = 0
 

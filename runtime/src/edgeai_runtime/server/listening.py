@@ -7,7 +7,6 @@ with not accepting any more: what waits in the backlog is the next one's, what w
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import socket
 from typing import Optional, Sequence, Set
@@ -46,12 +45,13 @@ def inherit(descriptor: int) -> socket.socket:
     """The listening socket another process left open for us. Raises InputError."""
     try:
         listener = socket.socket(fileno=descriptor)
-        if not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-            raise OSError(errno.EINVAL, "it does not listen")
-    except OSError as error:
-        raise InputError(
-            f"File descriptor {descriptor} is no listening socket ({error.strerror}); pass one that is."
-        ) from None
+        listens = listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+        if not listens:
+            listener.close()
+    except OSError:
+        listens = 0
+    if not listens:
+        raise InputError(f"File descriptor {descriptor} is no listening socket; pass one that is.")
     return listener
 
 
@@ -98,6 +98,7 @@ class Listening:
 
     def close(self) -> None:
         """Close our descriptors of the listening sockets; other processes keep theirs."""
+        self._draining = True
         self._unwatch()
         for listener in self._listeners:
             listener.close()

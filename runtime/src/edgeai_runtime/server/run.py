@@ -18,6 +18,7 @@ from edgeai_runtime.server.app import App
 from edgeai_runtime.server.control import Control
 from edgeai_runtime.server.limits import Limits
 from edgeai_runtime.server.listening import Listening, address_of, bind, inherit
+from edgeai_runtime.serving.memory import release_freed_memory
 from edgeai_runtime.serving.repository import Generation, load_generation
 
 HEARTBEAT_S = 1.0
@@ -124,7 +125,10 @@ class _Process:
     async def _load(self) -> Generation:
         # In a thread: whoever started us may change their mind while a large model loads.
         with ThreadPoolExecutor(max_workers=1) as thread:
-            return await asyncio.get_running_loop().run_in_executor(thread, load_generation, self._directory)
+            loading = asyncio.get_running_loop().run_in_executor(thread, load_generation, self._directory)
+            generation = await loading
+        release_freed_memory()
+        return generation
 
     async def _beat(self, sampler: Sampler) -> None:
         while True:

@@ -22,7 +22,13 @@ def from_json(name: str, datatype: str, shape: Sequence[int], data: Any) -> np.n
         found = np.asarray(data)
     except (ValueError, OverflowError):
         raise InputError(f"The input '{name}' has lists of different lengths; send a regular one.") from None
-    if found.size and found.dtype.kind not in _ACCEPTED[dtype.kind]:
+    whole = False
+    if dtype.kind in "ui" and found.dtype.kind in "fO":
+        # Whole numbers beyond INT64 are floats to numpy unless it is told to leave them alone.
+        exact = np.asarray(data, dtype=np.object_)
+        whole = all(type(value) is int for value in exact.flat)
+        found = exact if whole else found
+    if found.size and not whole and found.dtype.kind not in _ACCEPTED[dtype.kind]:
         raise InputError(
             f"The input '{name}' does not hold {datatype} values; send these, or correct 'datatype'."
         )

@@ -152,7 +152,9 @@ def test_only_a_command_that_differs_is_written_again(place: Place, runtime: Pat
     assert (place.device.bin / "keeper").stat().st_ino == kept.st_ino
 
 
-def test_an_environment_without_the_runtime_brings_no_commands(place: Place, runtime: Path, greeting: Path) -> None:
+def test_an_environment_without_the_runtime_brings_no_commands(
+    place: Place, runtime: Path, greeting: Path
+) -> None:
     place.build(place.offer([runtime]))
     before = snapshot(Paths(place.device.bin))
     assert place.build(place.offer([greeting], name="supervisor")).changed
@@ -163,7 +165,7 @@ def test_a_runtime_without_a_keeper_is_refused(place: Place, tmp_path: Path) -> 
     files = {name: text for name, text in RUNTIME.items() if "keeper" not in name}
     wheel = write_wheel(tmp_path / "incomplete", "edgeai_runtime", files)
     lock = place.offer([wheel])
-    with pytest.raises(BuildError, match="the package edgeai_runtime in this environment has no keeper.py"):
+    with pytest.raises(BuildError, match=r"edgeai_runtime in this environment has no keeper\.py"):
         place.build(lock)
     assert not place.device.bin.exists()
 
@@ -249,7 +251,9 @@ def test_a_wheel_that_does_not_run_here_leaves_nothing(place: Place, tmp_path: P
     assert "could not import what was installed (ImportError: libm.so.9 is missing)" in message
 
 
-def test_what_is_used_is_compiled_while_it_may_be_written(place: Place, runtime: Path, tmp_path: Path) -> None:
+def test_what_is_used_is_compiled_while_it_may_be_written(
+    place: Place, runtime: Path, tmp_path: Path
+) -> None:
     numpy = write_wheel(tmp_path / "wheels", "numpy", {"numpy/__init__.py": "", "numpy/unused.py": ""})
     lock = place.offer([runtime, numpy])
     place.build(lock)
@@ -272,7 +276,9 @@ def test_a_wheel_may_not_lead_out_of_its_directory(place: Place, greeting: Path)
         Lock.from_json(data, "lock")
 
 
-def test_a_bare_python_builds_it_out_of_the_runtime_wheel(place: Place, runtime: Path, tmp_path: Path) -> None:
+def test_a_bare_python_builds_it_out_of_the_runtime_wheel(
+    place: Place, runtime: Path, tmp_path: Path
+) -> None:
     wheel = tmp_path / "edgeai_runtime-0-py3-none-any.whl"
     package = Path(edgeai_runtime.__file__).parent
     with zipfile.ZipFile(wheel, "w") as archive:

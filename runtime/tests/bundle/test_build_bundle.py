@@ -6,18 +6,23 @@ import json
 import re
 import shutil
 from datetime import datetime, timedelta, timezone
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Dict
 
 import pytest
 
 pytest.importorskip("cryptography", reason="signing needs cryptography (the extra 'workstation')")
-setuptools = pytest.importorskip("setuptools", reason="the runtime's wheel needs setuptools (extra 'workstation')")
-if int(setuptools.__version__.split(".")[0]) < 68:
-    pytest.skip("the runtime's wheel needs setuptools 68 (extra 'workstation')", allow_module_level=True)
 
-from conftest import Workstation
+try:
+    SETUPTOOLS = int(version("setuptools").split(".")[0])
+except PackageNotFoundError:
+    SETUPTOOLS = 0
+if SETUPTOOLS < 68:
+    pytest.skip("the runtime's wheel needs setuptools 68 (the extra 'workstation')", allow_module_level=True)
+
 from making import provision, write_release
+from workstation import Workstation
 
 from edgeai_runtime.errors import InputError, TransferError
 from edgeai_runtime.release import file_sha256
@@ -48,6 +53,7 @@ def refused(workstation: Workstation, kind: Any, **changed: Any) -> str:
 
 
 def test_a_bundle_holds_wheels_runtime_and_releases(workstation: Workstation) -> None:
+    shutil.rmtree(str(workstation.cache))
     result = workstation.build()
     assert result.changed
     content = shown(workstation)
@@ -86,7 +92,6 @@ def test_the_same_again_downloads_and_writes_nothing(workstation: Workstation) -
 
 
 def test_a_bundle_elsewhere_is_built_from_the_cache_alone(workstation: Workstation, tmp_path: Path) -> None:
-    workstation.build()
     shutil.rmtree(workstation.index)
     assert workstation.build(output=tmp_path / "second").changed
 
@@ -109,7 +114,9 @@ def test_a_check_predicts_and_writes_nothing(workstation: Workstation) -> None:
     assert not workstation.build(check=True).changed
 
 
-def test_a_new_release_makes_a_newer_bundle_and_what_it_drops_goes(workstation: Workstation, tmp_path: Path) -> None:
+def test_a_new_release_makes_a_newer_bundle_and_what_it_drops_goes(
+    workstation: Workstation, tmp_path: Path
+) -> None:
     workstation.build()
     device = provision(tmp_path / "device", workstation.output)
     url = f"file://{workstation.output}"
@@ -124,14 +131,18 @@ def test_a_new_release_makes_a_newer_bundle_and_what_it_drops_goes(workstation: 
     assert sorted(metadata) == ["json", "root.json", "snapshot.json", "targets.json"]
 
 
-def test_a_version_that_exists_with_other_content_is_refused(workstation: Workstation, tmp_path: Path) -> None:
+def test_a_version_that_exists_with_other_content_is_refused(
+    workstation: Workstation, tmp_path: Path
+) -> None:
     workstation.build()
     other = write_release(tmp_path / "other", "1.0.0", model=b"another model")
     message = refused(workstation, InputError, release_dirs=[other])
     assert f"label-reader 1.0.0 is in {workstation.output} with other content" in message
 
 
-def test_a_version_given_twice_with_other_content_is_refused(workstation: Workstation, tmp_path: Path) -> None:
+def test_a_version_given_twice_with_other_content_is_refused(
+    workstation: Workstation, tmp_path: Path
+) -> None:
     other = write_release(tmp_path / "other", "1.0.0", model=b"another model")
     message = refused(workstation, InputError, release_dirs=[*workstation.releases, other])
     assert "label-reader 1.0.0 is given twice with different content" in message
@@ -198,7 +209,6 @@ def test_signing_that_was_cut_off_is_done_again(workstation: Workstation, tmp_pa
 
 
 def test_a_damaged_download_is_fetched_again(workstation: Workstation, tmp_path: Path) -> None:
-    workstation.build()
     cached = workstation.cache / "wheels" / "one-1.0-py3-none-any.whl"
     right = cached.read_bytes()
     cached.write_bytes(b"damaged")
@@ -207,6 +217,7 @@ def test_a_damaged_download_is_fetched_again(workstation: Workstation, tmp_path:
 
 
 def test_a_wheel_that_is_not_the_locked_one_is_refused(workstation: Workstation) -> None:
+    shutil.rmtree(str(workstation.cache / "wheels"))
     (workstation.index / "two-1.0-py3-none-any.whl").write_bytes(
         (workstation.index / "one-1.0-py3-none-any.whl").read_bytes()
     )

@@ -1,0 +1,338 @@
+"""Connections as raw bytes see them; the application behind them is a function."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+from typing import Any, Awaitable, Callable, Dict, Tuple
+
+import pytest
+
+from edgeai_runtime.errors import InputError
+from edgeai_runtime.server.http import Answer
+from edgeai_runtime.server.limits import Limits
+from edgeai_runtime.server.listening import Listening, address_of, bind, inherit
+from edgeai_runtime.server.messages import Request, Response
+
+Streams = Tuple[asyncio.StreamReader, asyncio.StreamWriter]
+Client = Callable[[], Awaitable[Streams]]
+BOUND_S = 20.0
+
+
+async def mirror(request: Request) -> Response:
+    """Answers with what was understood."""
+    told = {"method": request.method, "path": request.path, "size": len(request.body)}
+    return Response(200, json.dumps(told).encode())
+
+
+def serve(
+    scenario: Callable[[Client, Listening], Awaitable[None]], answer: Answer = mirror, **limits: Any
+) -> None:
+    """Run a scenario against a listener of its own, within a bounded time."""
+
+    async def run() -> None:
+        listener = bind("127.0.0.1:0")
+        listening = Listening([listener], answer, Limits(**limits))
+        listening.accept()
+        host, port = address_of(listener).split(":")
+        writers = []
+
+        async def connect() -> Streams:
+            reader, writer = await asyncio.open_connection(host, int(port))
+            writers.append(writer)
+            return reader, writer
+
+        try:
+            await asyncio.wait_for(scenario(connect, listening), BOUND_S)
+        finally:
+            for writer in writers:
+                writer.close()
+            await asyncio.wait_for(listening.drain(), BOUND_S)
+            listening.close()
+
+    asyncio.run(run())
+
+
+async def read(reader: asyncio.StreamReader) -> Tuple[int, Dict[str, str], Any]:
+    """One answer: status, headers, JSON body."""
+    head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+    headers = dict(line.lower().split(": ", 1) for line in head[1:] if line)
+    body = await reader.readexactly(int(headers["content-length"]))
+    return int(head[0].split()[1]), headers, json.loads(body)
+
+
+def test_a_connection_carries_many_requests() -> None:
+    async def scenario(connect: Client, _: Listening) -> None:
+        reader, writer = await connect()
+        for size in (0, 5, 100_000):
+            writer.write(b"POST /a?b=c HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size)
+            status, headers, told = await read(reader)
+            assert (status, headers["connection"]) == (200, "keep-alive")
+            assert told == {"method": "POST", "path": "/a", "size": size}
+
+    serve(scenario)
+
+
+def test_a_request_may_come_byte_by_byte_and_in_chunks() -> None:
+    async def scenario(connect: Client, _: Listening) -> None:
+        reader, writer = await connect()
+        chunked = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
+        for byte in chunked:
+            writer.write(bytes([byte]))
+            await writer.drain()
+        assert (await read(reader))[2]["size"] == 5
+
+    serve(scenario)
+
+
+def test_requests_sent_ahead_are_answered_in_order() -> None:
+    async def scenario(connect: Client, _: Listening) -> None:
+        reader, writer = await connect()
+        writer.write(b"".join(b"GET /%d HTTP/1.1\r\n\r\n" % number for number in range(50)))
+        for number in range(50):
+            assert (await read(reader))[2]["path"] == f"/{number}"
+        writer.write(b"GET /last HTTP/1.1\r\n\r\n")
+        assert (await read(reader))[2]["path"] == "/last"
+
+    serve(scenario)
+
+
+@pytest.mark.parametrize(
+    "request_", [b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n", b"GET / HTTP/1.0\r\n\r\n"]
+)
+def test_a_client_that_wants_to_close_gets_its_answer_and_the_end(request_: bytes) -> None:
+    async def scenario(connect: Client, _: Listening) -> None:
+        reader, writer = await connect()
+        writer.write(request_)
+        status, headers, _body = await read(reader)
+        assert (status, headers["connection"]) == (200, "close")
+        assert await reader.read() == b""
+
+    serve(scenario)
+
+
+def test_a_client_that_closed_its_direction_still_gets_its_answer() -> None:
+    async def scenario(connect: Client, _: Listening) -> None:
+        reader, writer = await connect()
+        writer.write(b"GET /1 HTTP/1.1\r\n\r\nGET /2 HTTP/1.1\r\n\r\n")
+        writer.write_eof()
+        assert (await read(reader))[2]["path"] == "/1"
+        assert (await read(reader))[2]["path"] == "/2"
+        assert await reader.read() == b""
+
+    serve(scenario)
+
+
+def test_an_offer_to_upgrade_is_ignored() -> None:
+    async def scenario(connect: Client, _: Listening) -> None:
+        reader, writer = await connect()
+        offer = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
+        for body in (b"", b"hello"):
+            writer.write(b"POST /1 HTTP/1.1\r\n" + offer + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+            assert (await read(reader))[2] == {"method": "POST", "path": "/1", "size": len(body)}
+
+    serve(scenario)
+
+
+def test_a_client_that_waits_for_continue_is_told_to() -> None:
+    async def scenario(connect: Client, _: Listening) -> None:
+        reader, writer = await connect()
+        writer.write(b"POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n")
+        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        writer.write(b"abc")
+        assert (await read(reader))[2]["size"] == 3
+
+    serve(scenario)
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"hello\r\n\r\n", 400),
+        (b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nA: " + b"x" * 3000, 431),
+        (b"GET /" + b"x" * 3000, 431),
+        (b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 1500 + b"\r\n", 431),
+        (b"POST / HTTP/1.1\r\nContent-Length: 1001\r\n\r\n", 413),
+        (b"POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 1001\r\n\r\n", 413),
+        (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3e9\r\n" + b"x" * 1001, 413),
+    ],
+)
+def test_what_is_wrong_or_too_large_is_refused_and_the_connection_ends(sent: bytes, status: int) -> None:
+    async def scenario(connect: Client, _: Listening) -> None:
+        reader, writer = await connect()
+        writer.write(sent)
+        answered, headers, body = await read(reader)
+        assert (answered, headers["connection"]) == (status, "close")
+        assert body["error"].endswith(".")
+        assert await reader.read() == b""
+
+    serve(scenario, head=2000, body=1000)
+
+
+def test_a_refusal_reaches_a_client_that_is_still_sending() -> None:
+    async def scenario(connect: Client, _: Listening) -> None:
+        reader, writer = await connect()
+        writer.write(b"POST / HTTP/1.1\r\nContent-Length: 50000000\r\n\r\n")
+        for _n in range(200):
+            writer.write(b"x" * 100_000)
+            await writer.drain()
+        assert (await read(reader))[0] == 413
+
+    serve(scenario, body=1000, linger_s=BOUND_S)
+
+
+def test_a_refusal_comes_after_the_answers_before_it() -> None:
+    async def scenario(connect: Client, _: Listening) -> None:
+        reader, writer = await connect()
+        writer.write(b"GET /1 HTTP/1.1\r\n\r\nnonsense\r\n\r\n")
+        assert (await read(reader))[2]["path"] == "/1"
+        assert (await read(reader))[0] == 400
+        assert await reader.read() == b""
+
+    serve(scenario)
+
+
+@pytest.mark.parametrize("sent", [b"GET / HT", b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nabc"])
+def test_a_request_that_does_not_come_to_an_end_times_out(sent: bytes) -> None:
+    async def scenario(connect: Client, _: Listening) -> None:
+        reader, writer = await connect()
+        writer.write(sent)
+        assert (await read(reader))[0] == 408
+        assert await reader.read() == b""
+
+    serve(scenario, arrive_s=0.1)
+
+
+def test_an_idle_connection_is_closed() -> None:
+    async def scenario(connect: Client, _: Listening) -> None:
+        fresh, _writer = await connect()
+        used, writer = await connect()
+        writer.write(b"GET / HTTP/1.1\r\n\r\n")
+        assert (await read(used))[0] == 200
+        assert await fresh.read() == b""
+        assert await used.read() == b""
+
+    serve(scenario, idle_s=0.1)
+
+
+def test_a_client_that_takes_no_answer_is_dropped() -> None:
+    async def large(_: Request) -> Response:
+        return Response(200, b"x" * 50_000_000)
+
+    async def scenario(connect: Client, listening: Listening) -> None:
+        _reader, writer = await connect()
+        writer.write(b"GET / HTTP/1.1\r\n\r\n" * 3)
+        await writer.drain()
+        await listening.drain()  # returns once the connection is gone
+
+    serve(scenario, large, take_s=0.2)
+
+
+def test_a_client_that_leaves_does_not_disturb_the_others() -> None:
+    async def scenario(connect: Client, listening: Listening) -> None:
+        started, finish = asyncio.Event(), asyncio.Event()
+        holding["events"] = (started, finish)
+        _reader, leaving = await connect()
+        leaving.write(b"GET /slow HTTP/1.1\r\n\r\n")
+        await started.wait()
+        leaving.transport.abort()
+        reader, writer = await connect()
+        writer.write(b"GET /quick HTTP/1.1\r\n\r\n")
+        assert (await read(reader))[2]["path"] == "/quick"
+        finish.set()
+        writer.write(b"GET /again HTTP/1.1\r\n\r\n")
+        assert (await read(reader))[2]["path"] == "/again"
+
+    holding: Dict[str, Any] = {}
+
+    async def answer(request: Request) -> Response:
+        if request.path == "/slow":
+            started, finish = holding["events"]
+            started.set()
+            await finish.wait()
+        return await mirror(request)
+
+    serve(scenario, answer)
+
+
+def test_more_connections_than_allowed_wait_in_the_backlog() -> None:
+    async def scenario(connect: Client, _: Listening) -> None:
+        async def one() -> None:
+            reader, writer = await connect()
+            writer.write(b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n")
+            assert (await read(reader))[0] == 200
+            assert await reader.read() == b""
+            writer.close()
+
+        await asyncio.gather(*(one() for _ in range(40)))
+
+    serve(scenario, connections=3)
+
+
+def test_draining_answers_what_is_on_its_way_and_takes_nothing_new() -> None:
+    holding: Dict[str, Any] = {}
+
+    async def answer(request: Request) -> Response:
+        if request.path == "/slow":
+            holding["started"].set()
+            await holding["finish"].wait()
+        return await mirror(request)
+
+    async def scenario(connect: Client, listening: Listening) -> None:
+        holding.update(started=asyncio.Event(), finish=asyncio.Event())
+        busy, idle, half, fresh = [await connect() for _ in range(4)]
+        for reader, writer in (idle, half):
+            writer.write(b"GET /before HTTP/1.1\r\n\r\n")
+            assert (await read(reader))[1]["connection"] == "keep-alive"
+        busy[1].write(b"GET /slow HTTP/1.1\r\n\r\n")
+        await holding["started"].wait()
+        half[1].write(b"POST /half HTTP/1.1\r\nContent-Length: 4\r\n\r\nab")
+        draining = asyncio.ensure_future(listening.drain())
+        await asyncio.sleep(0)
+        # In flight, half arrived, idle, and never used: all four are answered, with "close".
+        half[1].write(b"cd")
+        idle[1].write(b"GET /idle HTTP/1.1\r\n\r\n")
+        fresh[1].write(b"GET /fresh HTTP/1.1\r\n\r\n")
+        holding["finish"].set()
+        for (reader, _), path in zip((busy, half, idle, fresh), ("/slow", "/half", "/idle", "/fresh")):
+            status, headers, told = await read(reader)
+            assert (status, headers["connection"], told["path"]) == (200, "close", path)
+            assert await reader.read() == b""
+        for _, writer in (busy, half, idle, fresh):
+            writer.close()
+        await draining
+        # The listener is open, nobody accepts: a new connection waits for the next process.
+        reader, writer = await connect()
+        writer.write(b"GET /new HTTP/1.1\r\n\r\n")
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(reader.read(1), 0.2)
+
+    serve(scenario, answer)
+
+
+def test_draining_closes_quiet_connections_after_a_while() -> None:
+    async def scenario(connect: Client, listening: Listening) -> None:
+        reader, writer = await connect()
+        writer.write(b"GET / HTTP/1.1\r\n\r\n")
+        assert (await read(reader))[0] == 200
+        await listening.drain()
+        assert await reader.read() == b""
+
+    serve(scenario, quiet_s=0.1, linger_s=0.1)
+
+
+def test_an_address_is_bound_once() -> None:
+    with bind("127.0.0.1:0") as listener, pytest.raises(InputError, match="cannot serve there"):
+        bind(address_of(listener))
+    with pytest.raises(InputError, match="no address"):
+        bind("9001")
+
+
+def test_a_descriptor_that_does_not_listen_is_refused() -> None:
+    with socket.socket() as deaf, pytest.raises(InputError, match="no listening socket"):
+        inherit(os.dup(deaf.fileno()))

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import toys
+
+from edgeai_runtime.errors import InputError
+from edgeai_runtime.release import Pipeline
+from edgeai_runtime.serving import pipeline
+
+DECODE = {"op": "decode"}
+RESIZE = {"op": "resize", "height": 8}
+NORMALIZE = {"op": "normalize", "mean": [0, 0, 0], "std": [1, 1, 1]}
+LAYOUT = {"op": "layout", "color": "RGB", "order": "NHWC"}
+CTC = {"op": "ctc_text"}
+
+
+@pytest.mark.parametrize(
+    "pre",
+    [
+        (),
+        (DECODE, LAYOUT),
+        (DECODE, RESIZE, LAYOUT),
+        (DECODE, NORMALIZE, LAYOUT),
+        (DECODE, RESIZE, NORMALIZE, LAYOUT),
+    ],
+)
+def test_operations_that_fit_are_accepted(pre: Any) -> None:
+    pipeline.check(Pipeline(pre, ()), "here")
+
+
+@pytest.mark.parametrize(
+    ("pre", "post", "message"),
+    [
+        ((RESIZE,), (), "'resize' takes image but gets bytes"),
+        ((DECODE, NORMALIZE, RESIZE), (), "'resize' takes image but gets array"),
+        ((DECODE, LAYOUT, NORMALIZE), (), "'normalize' takes image but gets tensor"),
+        ((DECODE, NORMALIZE), (), "add 'layout'"),
+        ((), (CTC,), "need 'pre' operations"),
+        ((DECODE, LAYOUT), (CTC, CTC), "expected one"),
+        ((DECODE, {"op": "resize", "height": 9000}, LAYOUT), (), "expected at most 8192"),
+        ((DECODE, {"op": "resize", "height": 8, "max_width": 9000}, LAYOUT), (), "expected at most 8192"),
+    ],
+)
+def test_operations_that_do_not_fit_are_refused(pre: Any, post: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        pipeline.check(Pipeline(pre, post), "here")
+    assert caught.value.message.startswith("here: ")
+
+
+def test_an_image_becomes_the_models_tensor() -> None:
+    tensor = pipeline.prepare(toys.READER, toys.picture("ABC"))
+    assert (tensor.dtype, tensor.shape) == (np.float32, (1, 3, 8, 12))
+    np.testing.assert_allclose(tensor[0, 0, 0, :6], np.asarray([0, 0, 255, 255, 85, 85]) / 255, rtol=1e-6)
+
+
+def test_without_post_operations_the_outputs_are_the_answer() -> None:
+    outputs = {"y": np.zeros(1)}
+    assert pipeline.interpret(toys.NO_PIPELINE, outputs, None) is outputs
