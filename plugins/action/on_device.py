@@ -26,7 +26,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         try:
             result.update(self._execute_module(task_vars=task_vars, wrap_async=self._task.async_val))
         except AnsibleConnectionFailure as error:
-            said = " ".join(str(error.message).split()).rstrip(".")
+            said = " ".join(str(error.message).split()).rpartition("over ssh: ")[2].rstrip(".")
             return {
                 **result,
                 "failed": True,

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
@@ -43,9 +44,6 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 said = f"{path}: the report cannot be written ({error.strerror}); choose another report_dir."
                 return {**result, "failed": True, "msg": f"{text}\n\n{said}"}
             result["path"] = str(path)
-        verdict = f"{len(rows) - len(bad)} of {len(rows)} devices are {' or '.join(arguments['success'])}"
-        if bad:
-            reasons = [f"{row.get('device')} {row.get('verdict')}: {row.get('reason')}" for row in bad]
-            said = "\n".join([f"{arguments['title']}: {verdict}.", *dict.fromkeys(reasons)])
-            return {**result, "failed": True, "changed": False, "msg": f"{text}\n\n{said}"}
-        return {**result, "changed": False, "msg": f"{text}\n\n{arguments['title']}: {verdict}."}
+        counts = Counter(str(row.get("verdict")) for row in rows)
+        said = f"{arguments['title']}: {', '.join(f'{n} {verdict}' for verdict, n in counts.most_common())}."
+        return {**result, "failed": bool(bad), "changed": False, "msg": f"{text}\n\n{said}"}

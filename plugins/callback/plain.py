@@ -34,7 +34,7 @@ extends_documentation_fragment:
 """
 
 # What only moves variables about is no step of the work.
-SILENT = ("set_fact", "add_host", "group_by", "meta", "validate_argument_spec")
+SILENT = ("set_fact", "include_vars", "add_host", "group_by", "meta", "validate_argument_spec")
 SPEAKING = ("debug", "report")  # their message is what they are for
 COLORS = {
     "ok": C.COLOR_OK,
@@ -119,13 +119,12 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         for host in hosts:
             for key, number in stats.summarize(host).items():
                 count[key] = count.get(key, 0) + number
-        bad = [host for host in hosts if stats.failures.get(host) or stats.dark.get(host)]
         line = (
             f"Finished in {time.monotonic() - self._begun:.1f} s on {len(hosts)} {'host' if len(hosts) == 1 else 'hosts'}: "
             f"{count.get('ok', 0)} ok, {count.get('changed', 0)} changed, {count.get('rescued', 0)} rescued, "
-            f"{count.get('failures', 0)} failed, {count.get('unreachable', 0)} unreachable"
-            f"{f' ({names(bad)})' if bad else ''}."
+            f"{count.get('failures', 0)} failed, {count.get('unreachable', 0)} unreachable."
         )
+        bad = count.get("failures", 0) + count.get("unreachable", 0)
         self._write("\n", stringc(line, C.COLOR_ERROR if bad else C.COLOR_OK))
 
     # How it is written.
@@ -134,7 +133,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         if self._outcome is None:
             self._outcome = Outcome(result._task.get_name(), self._batch)
         self._outcome.add(result._host.get_name(), word, text)
-        if self._run_is_verbose(result):
+        if self._display.verbosity > 0:
             full = self._dump_results(result._result, indent=2)
             self._full.append(f"{result._host.get_name()} => {full}")
 
@@ -177,5 +176,6 @@ def _why(told: Dict[str, Any]) -> str:
     said = str(told.get("msg") or told.get("stderr") or told.get("reason") or "it failed without saying why")
     output = str(told.get("stderr") or "").strip().splitlines()
     if said.startswith("non-zero return code") and output:
-        said = f"{said}: {output[-1]}"
+        errors = [line for line in output if line.lower().startswith("error")]
+        said = f"it ended with status {told.get('rc')}: {(errors or output)[-1]}"
     return said.strip("\n")

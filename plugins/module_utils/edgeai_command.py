@@ -127,7 +127,9 @@ def finish(module: AnsibleModule, answer: Optional[Answer], would: str, already:
         answer = {"changed": True, "actions": [would]}
     result = {key: value for key, value in answer.items() if key != "ok"}
     result.setdefault("changed", False)
-    actions = [str(action) for action in result.get("actions") or []]
+    root = module.params.get("root", "/").rstrip("/") + "/"
+    # Without the root in front, devices that did the same say the same.
+    actions = [str(action).replace(root, "") if root != "/" else str(action) for action in result.get("actions") or []]
     result["actions"] = actions
     result["msg"] = "; ".join(actions) or already
     if result["changed"]:

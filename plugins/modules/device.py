@@ -2,18 +2,19 @@
 # Copyright: edgeai.fleet authors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Takes everything of ours off a device."""
+"""Puts a device's directories and settings in place, or takes everything of ours off it."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: device
-short_description: Take everything that provisioning put on a device off again
+short_description: Put a device's directories and settings in place, or take everything of ours off
 description:
-  - Stops the services, then deletes C(opt/edgeai), C(var/lib/edgeai), C(etc/edgeai) and C(run/edgeai) below
-    O(root) and our own units of systemd. Nothing else is deleted. Directories above them, O(root) among
-    them, go only where O(root) is not C(/) and they are empty.
-  - Needs nothing installed, and works on a device that is half provisioned.
+  - V(present) makes C(opt/edgeai), C(var/lib/edgeai), C(etc/edgeai) and C(run/edgeai) below O(root) and writes
+    O(files) into them.
+  - V(absent) stops the services, then deletes those directories and our own units of systemd. Nothing else is
+    deleted. Directories above them, O(root) among them, go only where O(root) is not C(/) and they are empty.
+    It works on a device that is half provisioned as well.
 author: The edgeai.fleet authors (@edgeai-fleet)
 extends_documentation_fragment:
   - edgeai.fleet.device
@@ -21,10 +22,18 @@ extends_documentation_fragment:
   - edgeai.fleet.attributes.changes
 options:
   state:
-    description: Nothing of ours is on the device.
+    description: Whether anything of ours is on the device.
     type: str
-    choices: [absent]
-    required: true
+    choices: [present, absent]
+    default: present
+  owner:
+    description: The user whom all directories but C(etc/edgeai) belong to. The default is the one that runs the
+      module.
+    type: str
+  files:
+    description: Content of files, by their path below C(etc/edgeai).
+    type: dict
+    default: {}
   stop_timeout_s:
     description: Seconds the services may take to finish what they have.
     type: float
@@ -32,6 +41,12 @@ options:
 """
 
 EXAMPLES = r"""
+- name: Put the settings in place
+  edgeai.fleet.device:
+    owner: edgeai
+    files:
+      root.json: "{{ lookup('ansible.builtin.file', 'bundle/metadata/1.root.json') }}"
+
 - name: Take everything off the device
   edgeai.fleet.device:
     state: absent
@@ -39,7 +54,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 changed:
-  description: Whether something was removed, or would be in check mode.
+  description: Whether something was changed, or would be in check mode.
   type: bool
   returned: always
 actions:
@@ -47,6 +62,11 @@ actions:
   type: list
   elements: str
   returned: success
+files:
+  description: The files that were written, or would be, as in O(files).
+  type: list
+  elements: str
+  returned: for V(present)
 msg:
   description: The same in one line, or why it failed.
   type: str
@@ -55,9 +75,11 @@ msg:
 
 import glob
 import os
+import pwd
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from typing import List, Optional
 
@@ -70,6 +92,7 @@ from ansible_collections.edgeai.fleet.plugins.module_utils.edgeai_command import
 
 OURS = ("opt/edgeai", "var/lib/edgeai", "etc/edgeai", "run/edgeai")
 ABOVE = ("opt", "var/lib", "var", "etc", "run", "")
+SETTINGS = "etc/edgeai"
 UNITS = "/etc/systemd/system/edgeai-*.service"
 
 
@@ -98,7 +121,7 @@ def stop_supervisor(module: AnsibleModule, root: str, pid: int) -> None:
         if time.monotonic() > give_up:
             module.fail_json(
                 msg=f"process {pid} did not end within {module.params['stop_timeout_s']:g} s; look at "
-                f"{root}/var/lib/edgeai/log, end it, then run this again.",
+                f"{root}/var/lib/edgeai/*.log, end it, then run this again.",
                 kind="still_running",
                 details={},
             )
@@ -119,39 +142,116 @@ def remove_units(module: AnsibleModule, units: List[str]) -> None:
                 os.unlink(unit)
 
 
+def make_directories(module: AnsibleModule, root: str) -> List[str]:
+    """Make our directories and give them to their owner; returns what was (or would be) done."""
+    wanted = None
+    if module.params["owner"]:
+        try:
+            wanted = pwd.getpwnam(module.params["owner"])
+        except KeyError:
+            if not module.check_mode:  # in check mode nobody has made the user yet
+                module.fail_json(
+                    msg=f"there is no user {module.params['owner']} on this device; make the user first.",
+                    kind="bad_input",
+                    details={},
+                )
+    made, given = [], []
+    for name in OURS:
+        path = os.path.join(root, name)
+        if not os.path.isdir(path):
+            made.append(name)
+            if not module.check_mode:
+                os.makedirs(path, mode=0o755)
+        if wanted is None or name == SETTINGS or not os.path.isdir(path):
+            continue
+        if os.stat(path).st_uid != wanted.pw_uid:
+            given.append(name)
+            if not module.check_mode:
+                os.chown(path, wanted.pw_uid, wanted.pw_gid)
+    actions = [said(module, "make", "made", made)] if made else []
+    return [*actions, f"{said(module, 'give', 'gave', given)} to {module.params['owner']}"] if given else actions
+
+
+def said(module: AnsibleModule, would: str, done: str, names: List[str]) -> str:
+    """One action."""
+    return f"{f'would {would}' if module.check_mode else done} {', '.join(names)}"
+
+
+def write_files(module: AnsibleModule, root: str) -> List[str]:
+    """Write what differs; returns the names of those files."""
+    written = []
+    for name, content in sorted(module.params["files"].items()):
+        path = os.path.join(root, SETTINGS, name)
+        data = str(content).encode()
+        if read(path) == data:
+            continue
+        written.append(name)
+        if not module.check_mode:
+            with tempfile.NamedTemporaryFile(dir=os.path.dirname(path), delete=False) as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(file.name, 0o644)
+            os.replace(file.name, path)
+    return written
+
+
+def read(path: str) -> Optional[bytes]:
+    """The file's content; None when there is none."""
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError:
+        return None
+
+
+def take_off(module: AnsibleModule, root: str) -> List[str]:
+    """Stop and remove everything of ours; returns what was (or would be) done."""
+    units = sorted(glob.glob(UNITS)) if root == "/" else []
+    pid = running_supervisor(root)
+    there = [name for name in OURS if os.path.isdir(os.path.join(root, name))]
+    actions = [said(module, "stop", "stopped", ["the services"])] if units or pid is not None else []
+    removed = [*map(os.path.basename, units), *there]
+    actions += [said(module, "remove", "removed", removed)] if removed else []
+    if module.check_mode:
+        return actions
+    if units:
+        remove_units(module, units)
+    if pid is not None:
+        stop_supervisor(module, root, pid)
+    for name in there:
+        path = os.path.join(root, name)
+        shutil.rmtree(os.path.realpath(path))
+        if os.path.islink(path):
+            os.unlink(path)
+    for path in (os.path.normpath(os.path.join(root, name)) for name in ABOVE if root != "/"):
+        if os.path.isdir(path) and not os.listdir(path):
+            os.rmdir(path)
+    return actions
+
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec=device_argument_spec(
-            state={"type": "str", "choices": ["absent"], "required": True},
+            state={"type": "str", "choices": ["present", "absent"], "default": "present"},
+            owner={"type": "str"},
+            files={"type": "dict", "default": {}},
             stop_timeout_s={"type": "float", "default": 90.0},
         ),
         supports_check_mode=True,
     )
     root = os.path.abspath(module.params["root"])
-    removed = "would remove" if module.check_mode else "removed"
-    actions = []
-    units = sorted(glob.glob(UNITS)) if root == "/" else []
-    pid = running_supervisor(root)
-    if units:
-        actions.append(f"{removed} {', '.join(map(os.path.basename, units))}")
-        if not module.check_mode:
-            remove_units(module, units)
-    if pid is not None:
-        actions.append("would stop the services" if module.check_mode else "stopped the services")
-        if not module.check_mode:
-            stop_supervisor(module, root, pid)
-    for path in (os.path.join(root, name) for name in OURS):
-        if os.path.isdir(path):
-            actions.append(f"{removed} {path}")
-            if not module.check_mode:
-                shutil.rmtree(os.path.realpath(path))
-                if os.path.islink(path):
-                    os.unlink(path)
-    if root != "/":
-        for path in (os.path.normpath(os.path.join(root, name)) for name in ABOVE):
-            if not module.check_mode and os.path.isdir(path) and not os.listdir(path):
-                os.rmdir(path)
-    finish(module, {"changed": bool(actions), "actions": actions}, would="", already="nothing of ours is there")
+    if module.params["state"] == "absent":
+        actions = take_off(module, root)
+        finish(
+            module, {"changed": bool(actions), "actions": actions}, would="", already="nothing of ours is there"
+        )
+    actions = make_directories(module, root)
+    written = write_files(module, root)
+    if written:
+        actions.append(said(module, "write", "wrote", written))
+    answer = {"changed": bool(actions), "actions": actions, "files": written}
+    finish(module, answer, would="", already="everything is in place")
 
 
 if __name__ == "__main__":

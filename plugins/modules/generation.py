@@ -24,17 +24,18 @@ options:
       - V(trial) proves a generation with the release O(name) O(version), or with O(environment), and switches
         to it on trial.
       - V(soaked) watches the trial for O(soak_s) seconds and fails as soon as the device takes it back.
-      - V(confirmed) keeps the generation on trial.
+      - V(confirmed) keeps the generation on trial. With O(soak_s) it is watched before, and with O(name) or
+        O(environment) it is tried before that, so that V(confirmed) alone may be all that is said.
       - V(rolled_back) takes the model of release O(name) back to O(version), or to the newest one confirmed
         here before, and keeps the others.
     type: str
     choices: [trial, soaked, confirmed, rolled_back]
     required: true
   name:
-    description: The release's name, for V(trial) and V(rolled_back).
+    description: The release's name.
     type: str
   version:
-    description: The release's version. Required for V(trial) with O(name).
+    description: The release's version. Only V(rolled_back) does without.
     type: str
   environment:
     description: Digest of the environment to try instead of a release.
@@ -44,9 +45,8 @@ options:
     type: float
     default: 600
   soak_s:
-    description: Seconds to watch.
+    description: Seconds to watch. Required for V(soaked).
     type: float
-    default: 300
   actor:
     description: Who asks, for the device's journal.
     type: str
@@ -60,14 +60,15 @@ EXAMPLES = r"""
     name: label-reader
     version: 1.1.0
 
-- name: Watch it in use
-  edgeai.fleet.generation:
-    state: soaked
-    soak_s: 300
-
-- name: Keep it
+- name: Watch it in use, then keep it
   edgeai.fleet.generation:
     state: confirmed
+    soak_s: 300
+
+- name: Go back to the version before
+  edgeai.fleet.generation:
+    state: rolled_back
+    name: label-reader
 """
 
 RETURN = r"""
@@ -104,6 +105,10 @@ verdict:
   description: The gates of a trial with what was measured and what is required.
   type: dict
   returned: for V(trial)
+measured:
+  description: The same in a line.
+  type: str
+  returned: when gates were measured
 requests:
   description: Requests answered during the soak.
   type: int
@@ -118,51 +123,88 @@ version:
   returned: for V(rolled_back)
 """
 
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, NamedTuple
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.edgeai.fleet.plugins.module_utils.edgeai_command import (
+    Answer,
     ask_device,
     device_argument_spec,
     finish,
 )
 
 
-def command(params: Dict[str, Any]) -> Tuple[List[str], str, str]:
-    """The arguments of `edgeai`, what would be done, and what is said when nothing was to be done."""
-    state, name, version = params["state"], params["name"], params["version"]
+class Step(NamedTuple):
+    """One command of the device. `would` says in check mode what it is for; `predicts`: it knows --check."""
+
+    arguments: List[str]
+    would: str
+    predicts: bool = True
+
+
+def steps(params: Dict[str, Any]) -> List[Step]:
+    """The commands that lead to the state."""
     actor = ["--actor", params["actor"]]
-    if state == "trial":
-        arguments = ["trial", "--deadline", str(params["deadline_s"]), *actor]
-        if params["environment"]:
-            what = f"the environment {params['environment'][:12]}"
-            return [*arguments, "--environment", params["environment"]], f"would try {what}", f"{what} serves"
-        what = f"{name} {version}"
-        return [*arguments, "--release", name, version], f"would try {what}", f"{what} serves"
-    if state == "soaked":
-        seconds = f"{params['soak_s']:g} s"
-        return ["soak", "--seconds", str(params["soak_s"])], "", f"the trial went well for {seconds}"
-    if state == "confirmed":
-        return ["confirm", *actor], "would confirm the trial", "it was confirmed before"
-    to = ["--to", version] if version else []
-    where = version or "what was confirmed before"
-    return (
-        ["rollback", "--release", name, *to, *actor],
-        f"would take {name} back to {where}",
-        f"{name} {where} serves",
+    what, arguments = target(params)
+    deadline = ["--deadline", str(params["deadline_s"])]
+    trial = Step(["trial", *arguments, *deadline, *actor], f"would try {what}")
+    soak = Step(["soak", "--seconds", str(params["soak_s"])], f"would watch it for {params['soak_s']} s", False)
+    confirm = Step(["confirm", *actor], "would confirm it")
+    if params["state"] == "trial":
+        return [trial]
+    if params["state"] == "soaked":
+        return [soak]
+    if params["state"] == "confirmed":
+        return [*([trial] if arguments else []), *([soak] if params["soak_s"] else []), confirm]
+    to = ["--to", params["version"]] if params["version"] else []
+    would = f"would take {params['name']} back to {params['version'] or 'the version before'}"
+    return [Step(["rollback", "--release", params["name"], *to, *actor], would)]
+
+
+def target(params: Dict[str, Any]) -> Any:
+    """What is tried, in words and as arguments; both empty when nothing is."""
+    if params["environment"]:
+        return f"the environment {params['environment'][:12]}", ["--environment", params["environment"]]
+    if params["name"]:
+        return f"{params['name']} {params['version']}", ["--release", params["name"], str(params["version"])]
+    return "", []
+
+
+def measured(verdict: Dict[str, Any]) -> str:
+    """The gates of a verdict in a line: what was measured, and what is required."""
+    return ", ".join(
+        f"{gate['gate']} {gate['measured']:.4g} (required {gate['required']:g})"
+        for gate in verdict.get("gates", [])
+        if gate["measured"] is not None
     )
 
 
-def check_arguments(module: AnsibleModule) -> None:
-    """What the argument specification cannot say."""
-    params = module.params
-    if params["state"] != "trial":
-        return
-    if bool(params["name"]) == bool(params["environment"]):
-        module.fail_json(msg="A trial is of a release (name and version) or of an environment; give one of them.")
-    if params["name"] and not params["version"]:
-        module.fail_json(msg=f"A trial of {params['name']} needs its version; give it.")
+def walk(module: AnsibleModule, todo: List[Step]) -> Answer:
+    """Take the steps until the generation is confirmed; what was said adds up.
+
+    Check mode ends at the first step that would change something: what follows depends on it.
+    """
+    result: Answer = {"changed": False, "actions": []}
+    for step in todo:
+        if module.check_mode and not step.predicts:
+            continue
+        answer = ask_device(module, *step.arguments, *(["--check"] if module.check_mode else []))
+        if answer is None:
+            answer = {"changed": True, "actions": [step.would]}
+        figures = measured(answer.get("verdict") or {})
+        if figures:
+            answer["measured"] = figures
+            answer["actions"] = [f"measured {figures}", *answer.get("actions", [])]
+        result = {
+            **result,
+            **answer,
+            "changed": result["changed"] or answer["changed"],
+            "actions": [*result["actions"], *answer.get("actions", [])],
+        }
+        if answer.get("phase") == "confirmed" or (module.check_mode and result["changed"]):
+            break
+    return result
 
 
 def main() -> None:
@@ -177,21 +219,21 @@ def main() -> None:
             version={"type": "str"},
             environment={"type": "str"},
             deadline_s={"type": "float", "default": 600.0},
-            soak_s={"type": "float", "default": 300.0},
+            soak_s={"type": "float"},
             actor={"type": "str", "default": "ansible"},
         ),
-        required_if=[("state", "rolled_back", ["name"])],
+        mutually_exclusive=[("name", "environment")],
+        required_if=[
+            ("state", "trial", ["name", "environment"], True),
+            ("state", "soaked", ["soak_s"]),
+            ("state", "rolled_back", ["name"]),
+        ],
         supports_check_mode=True,
     )
-    check_arguments(module)
-    arguments, would, already = command(module.params)
-    if module.check_mode:
-        if module.params["state"] == "soaked":
-            module.exit_json(
-                changed=False, actions=[], msg=f"would watch the trial for {module.params['soak_s']:g} s"
-            )
-        arguments.append("--check")
-    finish(module, ask_device(module, *arguments), would, already)
+    params = module.params
+    if params["name"] and not params["version"] and params["state"] != "rolled_back":
+        module.fail_json(msg=f"{params['name']} needs a version to be tried; give it.", kind="bad_input", details={})
+    finish(module, walk(module, steps(params)), would="", already="there was nothing to do")
 
 
 if __name__ == "__main__":

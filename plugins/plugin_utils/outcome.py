@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Callable, Dict, List, Sequence
+from typing import Callable, Dict, List, Mapping, Sequence
 
 WORDS = ("failed", "unreachable", "changed", "ok")  # worst first
 TITLE_WIDTH = 46  # columns; longer titles push the word to the right
@@ -45,8 +45,15 @@ class Outcome:
     def _summary(self, paint: Callable[[str], str]) -> str:
         if self.once or (len(set(self.words.values())) == 1 and len(self.words) >= len(self.everyone)):
             return paint(self.worst())
-        groups = [(word, [host for host, other in self.words.items() if other == word]) for word in WORDS]
+        groups = [(word, self._ordered(self.words, word)) for word in WORDS]
         return "; ".join(f"{paint(word)}: {names(hosts)}" for word, hosts in groups if hosts)
+
+    def _ordered(self, table: Mapping[str, str], value: str) -> List[str]:
+        """The hosts with a value, in the play's order: answers come in any."""
+        return [host for host in sorted(table, key=self._place) if table[host] == value]
+
+    def _place(self, host: str) -> int:
+        return self.everyone.index(host) if host in self.everyone else len(self.everyone)
 
     def worst(self) -> str:
         return next((word for word in WORDS if word in self.words.values()), "ok")
@@ -57,8 +64,8 @@ class Outcome:
         A text with an empty line in it is a block, such as a table, and stands as it is.
         """
         lines: List[str] = []
-        for text in dict.fromkeys(self.said.values()):
-            hosts = [host for host, other in self.said.items() if other == text]
+        for text in dict.fromkeys(self.said[host] for host in sorted(self.said, key=self._place)):
+            hosts = self._ordered(self.said, text)
             alike = self.once or len(hosts) >= len(self.everyone)
             if "\n\n" in text:
                 lines += ["", *(f"    {line}".rstrip() for line in text.splitlines())]

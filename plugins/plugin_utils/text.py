@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from typing import Any, Mapping, Sequence
 
+LAST_RULE = 40  # columns; the last column may be a sentence, which needs no rule above all of it
+
 
 def cell(value: Any) -> str:
-    """One value as a reader wants it: nothing as "-", floats with the digits that mean something."""
+    """One value as a reader wants it: nothing as "-", floats with one decimal up to 100."""
     if value is None or value == "":
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.1f}"
+        return f"{value:.0f}" if abs(value) >= 100 else f"{value:.1f}"
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {cell(item)}" for key, item in value.items()) or "-"
     if isinstance(value, (list, tuple)):
@@ -32,6 +34,7 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
     heads = [column.partition("=")[2] or column.replace("_", " ") for column in columns]
     cells = [[cell(row.get(key)) for key in keys] for row in rows]
     widths = [max(len(line[i]) for line in [heads, *cells]) for i in range(len(keys))]
+    rules = ["-" * width for width in widths[:-1]] + ["-" * min(widths[-1], LAST_RULE)]
     figures = [
         any(is_figure(row.get(key)) for row in rows)
         and all(is_figure(row.get(key)) or row.get(key) is None for row in rows)
@@ -45,7 +48,7 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
         ]
         return "  ".join(placed).rstrip()
 
-    return "\n".join([line(heads), "  ".join("-" * width for width in widths), *map(line, cells)])
+    return "\n".join([line(heads), "  ".join(rules), *map(line, cells)])
 
 
 def is_figure(value: Any) -> bool:

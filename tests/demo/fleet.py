@@ -37,13 +37,12 @@ class Device:
 
     def status(self) -> Dict[str, Any]:
         """What `edgeai status` on the device says."""
-        command = [str(self.edgeai), "--json", "status"]
-        done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
         try:
+            done = subprocess.run([self.edgeai, "--json", "status"], capture_output=True, text=True)
             answer: Dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-        except (IndexError, ValueError):
-            raise NotAsItShouldBeError(f"{self.name} does not say how it is: {done.stderr.strip()}") from None
-        expect(answer.get("ok") is True, f"{self.name} does not say how it is: {answer.get('error')}")
+        except (OSError, IndexError, ValueError) as error:
+            raise NotAsItShouldBeError(f"{self.name} does not say how it is ({error})") from None
+        expect(answer.get("ok") is True, f"{self.name} does not say how it is ({answer.get('error')})")
         return answer
 
     def journal(self, *events: str) -> List[Dict[str, Any]]:

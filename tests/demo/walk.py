@@ -23,7 +23,7 @@ from typing import Any, Dict, Optional
 
 import stages
 from example import Client
-from fleet import DEVICES, REPO, homes, left_behind, taken_ports
+from fleet import DEVICES, RELEASE, REPO, homes, left_behind, taken_ports
 from isolation import NotIsolatedError, isolate
 from outcome import NotAsItShouldBeError, expect
 from stages import REPORT, playbook
@@ -80,7 +80,8 @@ def report(story: Story, client: Client) -> None:
     story.say("Seconds: " + ", ".join(f"{name} {spent:.0f}" for name, spent in story.seconds.items()) + ".")
     story.say("The report lies in report/demo.json, the fleet's health in report/health.json.")
     story.say("Type next, for a fleet that stays, and to send labels to it:")
-    story.say(f"  {' '.join(playbook('site'))}")
+    site = playbook("site", release_name=RELEASE, release_version="1.1.0")
+    story.say(f"  {' '.join(site)}")
     story.say(f"  .venv/bin/python examples/label_reader/client.py --url {DEVICES[0].url}")
     story.say("Then copy inventories/factory and write your own devices into it; README.md says how.")
 

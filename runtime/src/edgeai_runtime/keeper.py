@@ -400,24 +400,25 @@ class Keeper:
         takeover.reply({"ok": True, "generation": child.generation, "switch_ms": milliseconds})
 
     def takeover_failed(self, reason: str) -> None:
-        takeover = self.abandon_takeover(reason)
+        takeover = self.takeover
         if takeover is None:
             return
         if takeover.trial is None:
             self.count_failure(f"it did not start: {reason}")
         else:
             self.record(takeover.generation, "failed", reason)
-            self.save("switch_failed", takeover.trial["actor"], generation=takeover.generation, reason=reason)
+            actor = takeover.trial["actor"]
+            self.save("switch_failed", actor, generation=takeover.generation, reason=reason)
             self.go_idle()
+        self.abandon_takeover(reason)
 
-    def abandon_takeover(self, reason: str) -> Optional[Takeover]:
+    def abandon_takeover(self, reason: str) -> None:
         takeover, self.takeover = self.takeover, None
         if takeover is not None:
             self.part(takeover.child, kill=True)
             still = f"generation {self.serving.generation} still serves" if self.serving else "nothing serves"
             error = f"generation {takeover.generation} was not switched to: {reason}; {still}."
             takeover.reply({"ok": False, "error": error})
-        return takeover
 
     def part(self, child: Optional[Child], kill: bool = False) -> None:
         """Let a child go: drained, or killed at once. The tick reaps it."""

@@ -84,9 +84,10 @@ def write_pip_wheel(directory: Path) -> Path:
     package = Path(spec.origin).parent
     path = directory / f"pip-{version_of('pip')}-py3-none-any.whl"
     directory.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+    with zipfile.PyZipFile(str(path), "w") as archive:
+        archive.writepy(str(package))  # as bytecode: compiling pip anew for each test would take most of it
         for file in sorted(package.rglob("*")):
-            if file.is_file() and file.suffix != ".pyc":
+            if file.is_file() and file.suffix not in (".py", ".pyc"):
                 archive.write(file, str(Path("pip") / file.relative_to(package)))
     return path
 
@@ -109,8 +110,9 @@ def pack(
     locks: Sequence[Lock] = (),
     wheels: Sequence[Path] = (),
     expires: timedelta = timedelta(days=1),
+    ago: timedelta = timedelta(),
 ) -> Path:
-    """Sign a bundle of what is given, without the collecting that `bundle.build` does."""
+    """Sign a bundle of what is given, some time `ago`, without the collecting of `bundle.build`."""
     from edgeai_runtime.bundle.keys import open_keys
     from edgeai_runtime.bundle.layout import place, sweep
     from edgeai_runtime.bundle.signing import sign
@@ -125,7 +127,7 @@ def pack(
         blobs.update(files)
     about = {"schema": 1, "targets": [k.name for k in locks if k.name != "supervisor"], "releases": versions}
     contents["bundle.json"] = json.dumps(about).encode()
-    now = datetime.now(timezone.utc).replace(microsecond=0)
+    now = datetime.now(timezone.utc).replace(microsecond=0) - ago
     keys = open_keys(keys_dir, output)
     place(output, contents, blobs)
     sign(output / "metadata", keys, contents, now, now + expires)

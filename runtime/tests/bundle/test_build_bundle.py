@@ -156,11 +156,16 @@ def test_a_release_with_a_mistake_is_refused(workstation: Workstation) -> None:
 
 def test_metadata_is_signed_anew_once_half_of_its_time_is_over(workstation: Workstation) -> None:
     workstation.build(expires_days=10)
-    assert not workstation.build(expires_days=20).changed
+    assert not workstation.build(expires_days=19).changed
     result = workstation.build(expires_days=21)
     assert result.changed
     left = datetime.fromisoformat(result.expires) - datetime.now(timezone.utc)
     assert timedelta(days=20, hours=23) < left < timedelta(days=21, minutes=1)
+
+
+def test_a_shorter_lifetime_is_signed_at_once(workstation: Workstation) -> None:
+    workstation.build(expires_days=30)
+    assert workstation.build(expires_days=5).changed
 
 
 def test_a_changed_runtime_changes_its_wheel_and_only_that(workstation: Workstation) -> None:

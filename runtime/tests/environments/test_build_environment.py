@@ -266,7 +266,7 @@ def test_what_is_used_is_compiled_while_it_may_be_written(
 
 @pytest.mark.parametrize("data", [b"not json", b"[]\n", b'{"schema": 1}\n'])
 def test_what_is_no_lock_is_refused(data: bytes) -> None:
-    with pytest.raises(InputError, match="^depot, lock x: "):
+    with pytest.raises(InputError, match=r"^depot, lock x: "):
         Lock.from_json(data, "depot, lock x")
 
 

@@ -23,13 +23,13 @@ from edgeai_runtime.generations.keeper_client import KeeperClient
 from edgeai_runtime.paths import Paths
 from edgeai_runtime.release import Recipe, Release
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 ENVIRONMENT = "e" * 64
 FP32 = Recipe(quantize="none")
 
 
 def wait_for(condition: Callable[[], Any], what: str) -> Any:
-    """Poll until `condition` is true; what it returned. Fails with `what` after 30 s."""
+    """Poll until `condition` is true; what it returned. Fails with `what` after 60 s."""
     give_up = time.monotonic() + PATIENCE_S
     while time.monotonic() < give_up:
         value = condition()
@@ -99,6 +99,10 @@ class Bench:
         """The version that answers for label-reader now."""
         status, answer = self.ask("AB")
         return str(answer["model_version"]) if status == 200 else None
+
+    def wait_served(self, version: str) -> None:
+        """Until this version answers: the process before may take a last connection while it drains."""
+        wait_for(lambda: self.served() == version, f"label-reader {version} to answer")
 
     def wait_confirmed(self, generation: int) -> None:
         """Until the device is back at this generation, confirmed and serving."""

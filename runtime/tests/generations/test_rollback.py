@@ -18,7 +18,7 @@ def test_it_serves_the_version_before_confirmed(bench: Bench) -> None:
     assert back.actions == ("rolled label-reader back from 1.1.0 to 1.0.0, in generation 2",)
     status = bench.status()
     assert (status["phase"], status["confirmed"]) == ("confirmed", back.generation)
-    assert bench.served() == "1.0.0"
+    bench.wait_served("1.0.0")
 
 
 def test_other_models_stay(bench: Bench) -> None:
@@ -79,7 +79,7 @@ def test_during_a_trial_it_takes_the_trial_back(bench: Bench) -> None:
     bench.trial(bench.release("1.1.0"))
     back = rollback(bench.paths, DEVICE, "label-reader", actor="operator")
     assert (back.generation, back.version, back.changed) == (2, "1.0.0", True)
-    assert bench.served() == "1.0.0"
+    bench.wait_served("1.0.0")
     assert bench.status()["last_reverted"]["reason"] == "rolled back by operator"
 
 
@@ -92,7 +92,7 @@ def test_a_version_that_no_longer_passes_its_gate_does_not_come_back(bench: Benc
     model.resolve().write_bytes(b"damaged")
     with pytest.raises(GateFailed, match=r"label-reader 1\.0\.0 was not switched to.*; 1\.1\.0 still serves"):
         rollback(bench.paths, DEVICE, "label-reader")
-    assert bench.served() == "1.1.0"
+    bench.wait_served("1.1.0")
     assert bench.status()["confirmed"] == 3
 
 

@@ -20,7 +20,7 @@ def ignore(sentence: str) -> None:
 def test_a_soak_counts_what_was_answered(bench: Bench) -> None:
     bench.trial(bench.release("1.1.0"))
     for _ in range(5):
-        assert bench.served() == "1.1.0"
+        bench.wait_served("1.1.0")
     wait_for(lambda: bench.status()["trial"]["requests"] >= 5, "the heartbeat to count five requests")
     watched = soak(bench.paths, 0.5, ignore)
     assert (watched.generation, watched.errors, watched.changed) == (3, 0, False)
@@ -48,7 +48,7 @@ def test_a_soak_ends_at_once_when_the_device_takes_the_trial_back(bench: Bench) 
     assert caught.value.details["generation"] == 3
     assert 500 in statuses
     bench.wait_confirmed(2)
-    assert bench.served() == "1.0.0"
+    bench.wait_served("1.0.0")
 
 
 def test_a_soak_or_a_confirm_after_the_deadline_says_that_it_was_taken_back(bench: Bench) -> None:

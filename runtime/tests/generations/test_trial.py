@@ -46,7 +46,7 @@ def test_a_release_is_gated_then_serves_on_trial(bench: Bench) -> None:
     assert tried.switch_ms > 0
     status = bench.status()
     assert (status["generation"], status["confirmed"], status["trial"]["fallback"]) == (3, 2, 2)
-    assert bench.served() == "1.1.0"
+    bench.wait_served("1.1.0")
     assert any("10 of 10 golden samples right" in sentence for sentence in told)
     assert [line["event"] for line in bench.journal() if line["actor"] == "rollout 7"] == [
         "gate_passed",
@@ -104,7 +104,7 @@ def test_a_release_that_misreads_its_golden_set_is_not_switched_to(bench: Bench)
     assert caught.value.details["gates"][0]["measured"] == 0.3
     assert bench.generations() == ["1", "2"]
     assert bench.status()["generation"] == 2
-    assert bench.served() == "1.0.0"
+    bench.wait_served("1.0.0")
     assert bench.journal()[-1]["event"] == "gate_failed"
 
 
@@ -112,7 +112,7 @@ def test_a_release_that_cannot_be_converted_leaves_the_device_as_it_was(bench: B
     with pytest.raises(ConvertError):
         bench.trial(bench.release("1.2.0", model=b"not a model"))
     assert bench.generations() == ["1", "2"]
-    assert bench.served() == "1.0.0"
+    bench.wait_served("1.0.0")
 
 
 def test_another_model_joins_the_ones_that_serve_and_only_it_is_gated(bench: Bench) -> None:

@@ -25,8 +25,8 @@ from edgeai_runtime.paths import Paths
 PATIENCE_S = 20.0
 FAST = {
     "tick": 0.02,
-    "heartbeat": 1.0,
-    "ready": 5.0,
+    "heartbeat": 5.0,
+    "ready": 20.0,
     "drain": 5.0,
     "backoff_first": 0.05,
     "backoff_last": 0.2,
@@ -172,6 +172,20 @@ class Device:
         answer = wait_for(of_generation, f"an answer of generation {generation}")
         assert isinstance(answer, Answer)
         return answer
+
+    def wait_refused(self) -> None:
+        """Wait until nothing listens: a killed process holds the socket a moment longer."""
+
+        def refused() -> bool:
+            try:
+                self.infer()
+            except ConnectionRefusedError:
+                return True
+            except (OSError, http.client.HTTPException):
+                pass
+            return False
+
+        wait_for(refused, "the connection to be refused")
 
     def journal(self) -> List[Dict[str, Any]]:
         return [json.loads(line) for line in self.paths.journal.read_text().splitlines()]

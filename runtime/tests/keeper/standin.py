@@ -86,7 +86,8 @@ class StandIn:
 
     async def beat(self):
         while not self.mode.get("no_heartbeat"):
-            self.tell("heartbeat", requests=self.requests, errors=self.errors, p50_ms=None, models={})
+            busy = sum(connection.busy for connection in self.open)
+            self.tell("heartbeat", requests=self.requests, errors=self.errors, in_flight=busy, p50_ms=None)
             await asyncio.sleep(HEARTBEAT_S)
 
     def accept(self, listener):

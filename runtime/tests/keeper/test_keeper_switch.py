@@ -16,8 +16,7 @@ from edgeai_runtime.errors import KeeperError
 def test_a_device_without_generations_is_idle_and_refuses_connections(device: Device) -> None:
     status = device.start()
     assert (status["phase"], status["generation"], status["serving"]) == ("idle", None, None)
-    with pytest.raises(ConnectionRefusedError):
-        device.infer()
+    device.wait_refused()
 
 
 def test_the_first_generation_serves_and_is_on_trial(device: Device) -> None:
@@ -78,7 +77,7 @@ def test_an_old_child_that_does_not_leave_is_killed(device: Device) -> None:
             "label-reader: model.onnx is not an ONNX file",
         ),
         ({"crash_at_start": True}, "its process ended (exit code 3)"),
-        ({"never_ready": True}, "it was not ready within 0.5 s"),
+        ({"never_ready": True}, "it was not ready within 5 s"),
         ({"refuse_accept": True}, "it was ready but did not accept"),
     ],
 )
@@ -87,11 +86,11 @@ def test_a_generation_that_does_not_start_leaves_the_old_one_untouched(
 ) -> None:
     device.write_generation(1)
     device.write_generation(2, **mode)
-    device.start()
+    device.start(heartbeat=2.0)
     device.confirmed(1)
     pid = device.infer().pid
     with pytest.raises(KeeperError) as caught:
-        device.switch(2, ready_timeout_s=0.5)
+        device.switch(2, ready_timeout_s=5)
     assert reason in caught.value.message
     assert "generation 1 still serves." in caught.value.message
     assert device.infer().pid == pid
@@ -118,8 +117,7 @@ def test_a_first_generation_that_fails_leaves_the_keeper_idle(device: Device) ->
     with pytest.raises(KeeperError, match=r"out of memory; nothing serves\."):
         device.switch(1)
     assert device.status()["phase"] == "idle"
-    with pytest.raises(ConnectionRefusedError):
-        device.infer()
+    device.wait_refused()
 
 
 @pytest.mark.parametrize("missing", ["manifest", "environment"])
@@ -186,13 +184,13 @@ def test_a_restart_has_as_long_to_become_ready_as_the_switch_had(device: Device)
     gate = device.paths.root / "go"
     gate.touch()
     device.write_generation(1, ready_when=str(gate))
-    device.start(ready=0.2)
+    device.start(ready=0.5)
     device.switch(1, ready_timeout_s=20)
     device.ask("confirm", generation=1)
     gate.unlink()
     device.stop()
-    device.start(ready=0.2)
+    device.start(ready=0.5)
     first = wait_for(lambda: serving_processes(device.paths.root), "the restart to begin")
-    threading.Timer(0.6, gate.touch).start()
+    threading.Timer(1.0, gate.touch).start()
     device.wait_status(lambda s: s["phase"] == "confirmed", "the generation to serve")
     assert serving_processes(device.paths.root) == first

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import json
 import os
+import re
 import signal
+import socket
+import time
 from typing import Any, Dict
 
 import pytest
@@ -57,15 +61,18 @@ def test_too_many_errors_take_a_generation_back(device: Device) -> None:
     with device.load() as load:
         reason = wait_reverted(device)["reason"]
     assert load.lost == []
-    assert "requests failed (25.0 %, allowed 10.0 %)" in reason or "allowed 10.0 %" in reason
+    assert re.fullmatch(r"\d+ of \d+ requests failed \(\d+\.\d %, allowed 10\.0 %\)", reason)
 
 
-def test_few_requests_are_not_judged_and_few_errors_are_allowed(device: Device) -> None:
+@pytest.mark.parametrize("soak", [{"max_error_rate": 0.2, "min_requests": 20}, {"min_requests": 1000}])
+def test_few_errors_are_allowed_and_few_requests_are_not_judged(
+    device: Device, soak: Dict[str, float]
+) -> None:
     prepare(device, {"error_every": 10})
-    device.switch(2, soak={"max_error_rate": 0.2, "min_requests": 20})
+    device.switch(2, soak=soak)
     for _ in range(30):
-        device.infer()
-    status = device.wait_status(lambda s: s["trial"]["requests"] == 30, "all requests to be counted")
+        device.wait_answer(2)
+    status = device.wait_status(lambda s: s["trial"]["requests"] >= 30, "all requests to be counted")
     assert (status["phase"], status["trial"]["errors"]) == ("trial", 3)
 
 
@@ -95,16 +102,16 @@ def test_the_requests_of_dead_processes_count_for_the_trial(device: Device) -> N
 
 
 def test_a_generation_that_never_sends_a_heartbeat_is_taken_back(device: Device) -> None:
-    prepare(device, {"no_heartbeat": True})
+    prepare(device, {"no_heartbeat": True}, heartbeat=1.5)
     device.switch(2)
-    assert wait_reverted(device)["reason"] == "no heartbeat for 1 s"
+    assert wait_reverted(device)["reason"] == "no heartbeat for 1.5 s"
 
 
 def test_a_generation_that_hangs_in_a_request_is_killed_and_taken_back(device: Device) -> None:
-    prepare(device, {"hang_after": 3})
+    prepare(device, {"hang_after": 3}, heartbeat=1.5)
     device.switch(2)
     ask_until_lost(device)
-    assert wait_reverted(device)["reason"] == "no heartbeat for 1 s"
+    assert wait_reverted(device)["reason"] == "no heartbeat for 1.5 s"
 
 
 def test_revert_takes_a_trial_back_and_answers_when_it_is_done(device: Device) -> None:
@@ -132,8 +139,7 @@ def test_a_first_generation_on_trial_goes_back_to_idle(device: Device) -> None:
     assert (status["generation"], status["last_reverted"]["generation"]) == (None, 1)
     assert not device.paths.current.is_symlink()
     wait_for(lambda: not serving_processes(device.paths.root), "the process to be gone")
-    with pytest.raises(ConnectionRefusedError):
-        device.infer()
+    device.wait_refused()
 
 
 def test_a_trial_goes_on_when_the_keeper_is_killed(device: Device) -> None:
@@ -147,6 +153,36 @@ def test_a_trial_goes_on_when_the_keeper_is_killed(device: Device) -> None:
     assert device.state()["trial"]["attempts"] == 2
     assert len(serving_processes(device.paths.root)) == 1
     device.ask("confirm", generation=2)
+
+
+def test_what_the_child_of_a_killed_keeper_had_accepted_is_answered_before_the_next_starts(
+    device: Device,
+) -> None:
+    prepare(device, {"slow_s": 1.0})
+    device.switch(2, deadline_s=300)
+    device.wait_answer(2)
+    connection = device.connect()
+    connection.request("POST", "/v2/models/m/infer", body=b"x")
+    device.wait_status(lambda s: s["serving"]["in_flight"] == 1, "the request to be accepted")
+    device.kill()
+    device.start()
+    assert connection.getresponse().status == 200
+    connection.close()
+    device.wait_status(lambda s: s["phase"] == "trial" and s["child_pid"], "generation 2 to serve")
+    assert [line for line in device.journal() if line["event"] == "child_ended"] == []
+
+
+def test_a_port_that_is_taken_costs_a_trial_no_attempt(device: Device) -> None:
+    prepare(device, {})
+    device.switch(2, deadline_s=300)
+    device.stop()
+    host, port = device.http.split(":")
+    with socket.create_server((host, int(port))):
+        device.start(backoff_first=0.01)
+        wait_for(lambda: device.log.read_text().count("cannot be listened on") > 4, "some tries")
+    status = device.wait_status(lambda s: s["phase"] == "trial" and s["child_pid"], "generation 2 to serve")
+    assert status["last_reverted"] is None
+    assert device.state()["trial"]["attempts"] == 2
 
 
 def test_a_keeper_killed_in_the_middle_of_a_trial_three_times_falls_back(device: Device) -> None:
@@ -168,8 +204,6 @@ def test_a_deadline_that_passed_without_a_keeper_counts(device: Device) -> None:
     device.kill()
     wait_for(lambda: not serving_processes(device.paths.root), "the orphan to drain")
     started = device.state()["trial"]["started"]
-    import time
-
     wait_for(lambda: time.clock_gettime(time.CLOCK_BOOTTIME) > started + 1, "the deadline")
     device.start()
     assert wait_reverted(device)["reason"] == "it was not confirmed within 1 s"
@@ -177,13 +211,14 @@ def test_a_deadline_that_passed_without_a_keeper_counts(device: Device) -> None:
 
 def test_after_a_reboot_a_trial_gets_a_new_window_and_loses_an_attempt(device: Device) -> None:
     prepare(device, {})
-    device.switch(2, deadline_s=300)
+    device.switch(2, deadline_s=100)
     device.stop()
-    state = device.paths.state
-    state.write_text(state.read_text().replace(device.state()["trial"]["boot_id"], "another-boot"))
+    state = device.state()
+    state["trial"].update(boot_id="another boot", started=0.0)
+    device.paths.state.write_text(json.dumps(state))
     device.start()
     status = device.wait_status(lambda s: s["phase"] == "trial", "generation 2 to serve")
-    assert status["trial"]["remaining_s"] > 295
+    assert status["trial"]["remaining_s"] > 60
     assert device.state()["trial"]["attempts"] == 2
 
 

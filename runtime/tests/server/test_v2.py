@@ -168,6 +168,12 @@ def test_an_answer_is_v2_json(model: Model) -> None:
     }
 
 
+@pytest.mark.parametrize("size", [0, 1, 9_999, 10_000, 10_001, 25_000])
+def test_large_tensors_come_whole(model: Model, size: int) -> None:
+    array = np.arange(size, dtype=np.int64)
+    assert json.loads(v2.encode_infer(model, {"y": array}))["outputs"][0]["data"] == list(range(size))
+
+
 def test_outputs_are_chosen_and_ordered_by_the_client(model: Model) -> None:
     outputs = {"a": np.zeros(1), "b": np.ones(1)}
     answer = json.loads(v2.encode_infer(model, outputs, ["b"]))

@@ -162,9 +162,11 @@ def test_an_older_bundle_is_refused_once_a_newer_was_seen(
 
 
 def test_a_bundle_made_anew_in_an_empty_directory_is_newer(
-    device: Paths, bundle: Path, tmp_path: Path, source: Path
+    device: Paths, tmp_path: Path, source: Path
 ) -> None:
-    fetch_release(device, url(bundle), NAME, "1.0.0")
+    for _ in range(3):
+        pack(tmp_path / "often", tmp_path / "keys", [source], ago=timedelta(hours=1))
+    fetch_release(device, url(tmp_path / "often"), NAME, "1.0.0")
     anew = pack(tmp_path / "anew", tmp_path / "keys", [source])
     assert not fetch_release(device, url(anew), NAME, "1.0.0").changed
 

@@ -76,12 +76,13 @@ def build(
         "releases": releases,
     }
     now = datetime.now(timezone.utc).replace(microsecond=0)
-    expires = now + timedelta(days=expires_days)
+    life = timedelta(days=expires_days)
+    expires = now + life
     old = _old_about(output, signed)
     changed = (
         _digests(contents) != {name: digest for name, digest in signed.items() if name != "bundle.json"}
         or {key: value for key, value in old.items() if key not in ("created", "expires")} != about
-        or datetime.fromisoformat(old["expires"]) - now < timedelta(days=expires_days) / 2
+        or not life / 2 <= datetime.fromisoformat(old["expires"]) - now <= life
         or not is_whole(output, contents, blobs)
     )
     if not changed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import struct
 from typing import Any, List, Sequence
@@ -13,6 +14,7 @@ from edgeai_runtime.errors import InputError
 
 # The kinds of numpy that a JSON list may turn into, for each kind of datatype asked for.
 _ACCEPTED = {"b": "b", "u": "ui", "i": "ui", "f": "uif", "O": "U"}
+_PIECE = 10_000
 
 
 def from_json(name: str, datatype: str, shape: Sequence[int], data: Any) -> np.ndarray[Any, Any]:
@@ -66,10 +68,19 @@ def from_bytes(name: str, datatype: str, shape: Sequence[int], data: memoryview)
     return array.reshape(shape)
 
 
-def to_list(array: np.ndarray[Any, Any]) -> List[Any]:
-    """The values in row-major order as JSON knows them: bytes are read as UTF-8; NaN and the
-    infinities, which JSON has not, are null."""
-    values: List[Any] = array.reshape(-1).tolist()
+def to_json(array: np.ndarray[Any, Any]) -> str:
+    """The values in row-major order as a JSON list: bytes are read as UTF-8; NaN and the infinities,
+    which JSON has not, are null.
+
+    In pieces: encoding a large tensor at a stroke would keep every other thread waiting for seconds.
+    """
+    flat = array.reshape(-1)
+    pieces = (flat[start : start + _PIECE] for start in range(0, flat.size, _PIECE))
+    return f"[{','.join(json.dumps(_values(piece), ensure_ascii=False)[1:-1] for piece in pieces)}]"
+
+
+def _values(array: np.ndarray[Any, Any]) -> List[Any]:
+    values: List[Any] = array.tolist()
     if array.dtype.kind == "O":
         return [value.decode(errors="replace") if isinstance(value, bytes) else value for value in values]
     if array.dtype.kind == "f" and not np.isfinite(array).all():

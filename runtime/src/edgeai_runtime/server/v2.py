@@ -8,6 +8,8 @@ import json
 from dataclasses import dataclass
 from typing import Any, Dict, List, Optional
 
+import numpy as np
+
 from edgeai_runtime.backends.base import Tensors, TensorSpec
 from edgeai_runtime.backends.datatypes import datatype_of
 from edgeai_runtime.errors import InputError
@@ -64,19 +66,11 @@ def encode_infer(
                 f"{model.name} {model.version} has no output '{name[:100]}', "
                 f"only {', '.join(outputs)}; ask for these."
             )
-    answer: Dict[str, Any] = {"model_name": model.name, "model_version": model.version}
+    answer = {"model_name": model.name, "model_version": model.version}
     if identifier is not None:
         answer["id"] = identifier
-    answer["outputs"] = [
-        {
-            "name": name,
-            "datatype": datatype_of(outputs[name]),
-            "shape": list(outputs[name].shape),
-            "data": tensors.to_list(outputs[name]),
-        }
-        for name in chosen
-    ]
-    return json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode()
+    described = ",".join(_output(name, outputs[name]) for name in chosen)
+    return f'{_json(answer)[:-1]},"outputs":[{described}]}}'.encode()
 
 
 def metadata(model: Model) -> Dict[str, Any]:
@@ -88,6 +82,15 @@ def metadata(model: Model) -> Dict[str, Any]:
         "inputs": [_describe(spec) for spec in model.inputs],
         "outputs": [_describe(spec) for spec in model.outputs],
     }
+
+
+def _output(name: str, array: np.ndarray[Any, Any]) -> str:
+    head = {"name": name, "datatype": datatype_of(array), "shape": list(array.shape)}
+    return f'{_json(head)[:-1]},"data":{tensors.to_json(array)}}}'
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _describe(spec: TensorSpec) -> Dict[str, Any]:

@@ -77,13 +77,13 @@ class Model:
     def warm_up(self) -> float:
         """Answer once, so that the first request is as fast as the others; the milliseconds it took.
 
-        A grey image through the pipeline, or zeros where the shapes say what fits (a free first
-        dimension is a batch of one); a model with other free dimensions is left cold.
+        A small grey square through the pipeline, or zeros where the shapes say what fits (a free
+        first dimension is a batch of one); a model with other free dimensions is left cold.
         Raises BackendError when the model cannot answer.
         """
         started = time.perf_counter()
         if self.takes_images:
-            self.infer_image(grey_png(256, 64))
+            self.infer_image(grey_png(64, 64))
         elif all(-1 not in spec.shape[1:] and spec.datatype != "BYTES" for spec in self.inputs):
             self._run({spec.name: _zeros(spec) for spec in self.inputs})
         return (time.perf_counter() - started) * 1000

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import json
+from typing import Any, Dict
+
+import pytest
+
+from edgeai_runtime.monitor.health import report
+from edgeai_runtime.settings import Device
+
+DEVICE = Device("line1-pi", "raspberry_pi", "line-1", "http://depot", "127.0.0.1:9001")
+MANIFEST = {
+    "schema": 1,
+    "generation": 4,
+    "models": {"reader": {"version": "1.1.0", "engine": "onnxruntime", "recipe": "int8 static"}},
+}
+SERVING = {"requests": 40, "errors": 1, "p50_ms": 12.0, "p99_ms": 30.0, "cpu_percent": 5.0, "rss_mb": 80.0}
+
+
+def status(**changes: Any) -> Dict[str, Any]:
+    """As the keeper answers it."""
+    return {
+        "ok": True,
+        "phase": "confirmed",
+        "generation": 4,
+        "confirmed": 4,
+        "trial": None,
+        "last_reverted": None,
+        "serving": SERVING,
+        "restarts": 0,
+        "alarms": [],
+        "http": "127.0.0.1:9001",
+        "history": [{"generation": 4, "outcome": "confirmed", "reason": None, "time": "2026-01-01"}],
+        **changes,
+    }
+
+
+def test_a_healthy_device_reports_who_it_is_and_how_it_does() -> None:
+    told = report(DEVICE, status(), MANIFEST)
+    expected = {
+        "name": "line1-pi",
+        "class": "raspberry_pi",
+        "line": "line-1",
+        "generation": 4,
+        "phase": "confirmed",
+        "models": {"reader": "1.1.0"},
+        "engine": "onnxruntime int8 static",
+        "verdict": "confirmed",
+        "reason": None,
+        "alarms": [],
+        **SERVING,
+    }
+    assert expected.items() <= told.items()
+    json.dumps(told)
+
+
+def test_a_device_that_took_a_generation_back_says_so_and_why() -> None:
+    reverted = {"generation": 5, "outcome": "reverted", "reason": "20 of 80 requests failed", "time": "…"}
+    told = report(DEVICE, status(history=[reverted], last_reverted=reverted), MANIFEST)
+    assert (told["verdict"], told["generation"]) == ("reverted", 4)
+    assert told["reason"] == "generation 5 was taken back: 20 of 80 requests failed"
+
+
+def test_what_was_confirmed_after_a_way_back_is_confirmed() -> None:
+    history = [
+        {"generation": 5, "outcome": "reverted", "reason": "x"},
+        {"generation": 6, "outcome": "confirmed"},
+    ]
+    told = report(DEVICE, status(history=history, last_reverted=history[0]), MANIFEST)
+    assert (told["verdict"], told["reason"]) == ("confirmed", None)
+
+
+def test_a_trial_says_how_long_it_lasts() -> None:
+    trial = {"generation": 5, "fallback": 4, "remaining_s": 99.6, "requests": 3, "errors": 0}
+    told = report(DEVICE, status(phase="trial", trial=trial), MANIFEST)
+    assert told["verdict"] == "trial"
+    assert "within 100 s" in told["reason"]
+
+
+@pytest.mark.parametrize(
+    ("phase", "alarms", "reason"),
+    [
+        ("idle", [], "no generation"),
+        ("failed", ["generation 4 died 3 times"], "generation 4 died 3 times"),
+        ("failed", [], "does not run"),
+    ],
+)
+def test_a_device_that_serves_nothing_has_no_figures(phase: str, alarms: Any, reason: str) -> None:
+    told = report(DEVICE, status(phase=phase, serving=None, alarms=alarms, history=[]), None)
+    assert told["verdict"] == phase
+    assert reason in told["reason"]
+    assert (told["models"], told["engine"], told["p99_ms"], told["requests"]) == ({}, None, None, 0)
+    assert told["alarms"] == alarms
