@@ -12,7 +12,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Sequence
 
 from edgeai_runtime import __version__
 from edgeai_runtime.errors import EdgeAIError
@@ -25,8 +25,10 @@ Command = Callable[[argparse.Namespace, Paths, Progress], Result]
 
 def _release_check(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
     from edgeai_runtime.release import read_source
+    from edgeai_runtime.serving import pipeline
 
     release, _ = read_source(args.directory)
+    pipeline.check(release.pipeline, f"{args.directory}/release.toml")
     sets = release.sets
     return {
         "name": release.name,
@@ -307,10 +309,10 @@ def _show(result: Result) -> None:
     for action in result.get("actions", []):
         print(action)
     for key, value in result.items():
-        if key in ("ok", "changed", "actions") or value in (None, [], {}):
+        if key in ("ok", "changed", "actions") or value in (None, [], (), {}):
             continue
         rows = value.get("gates") if isinstance(value, dict) else value
-        if isinstance(rows, list) and rows and isinstance(rows[0], dict):
+        if isinstance(rows, (list, tuple)) and rows and isinstance(rows[0], dict):
             _show_table(rows)
         elif isinstance(value, dict):
             print(f"{key}: {', '.join(f'{name} {_cell(found)}' for name, found in value.items())}")
@@ -318,7 +320,7 @@ def _show(result: Result) -> None:
             print(f"{key}: {_cell(value)}")
 
 
-def _show_table(rows: List[Result]) -> None:
+def _show_table(rows: Sequence[Result]) -> None:
     columns = list(rows[0])
     cells = [columns, *([_cell(row.get(column)) for column in columns] for row in rows)]
     widths = [max(len(line[index]) for line in cells) for index in range(len(columns))]
@@ -332,7 +334,7 @@ def _cell(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:g}"
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         return ", ".join(map(_cell, value))
     return "-" if value is None else str(value)
 
