@@ -9,7 +9,7 @@ COLLECTION := .build/ansible_collections/edgeai/fleet
 export ORT_DISABLE_TELEMETRY := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup dev demo test lint format test-runtime test-plugins test-example test-demo locks clean
+.PHONY: help setup dev demo test lint format test-runtime test-plugins test-example test-integration test-demo locks clean
 
 help: ## Say what can be typed
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,7 +32,7 @@ $(COLLECTION):
 demo: setup ## Run the whole job on this machine: bundle to rollback, three devices
 	@$(BIN)/python tests/demo/walk.py
 
-test: lint test-runtime test-plugins test-example test-demo ## Run every test
+test: lint test-runtime test-plugins test-example test-integration test-demo ## Run every test
 
 lint: dev ## Check style, types, arrows between packages, playbooks
 	$(BIN)/ruff check .
@@ -53,6 +53,9 @@ test-plugins: dev ## Test modules, filters and callback on the controller's Pyth
 
 test-example: dev ## Test the example's rendering and releases
 	$(BIN)/python -m pytest -q tests/example
+
+test-integration: dev ## Run the playbooks on wrong input and on faults, on a small fleet of their own
+	$(BIN)/python -m pytest -q tests/integration
 
 test-demo: setup ## Run the demo without a network and check its outcome
 	@$(BIN)/python tests/demo/walk.py --isolated

@@ -19,7 +19,10 @@ def find_python(version: str) -> Optional[str]:
     kept = sorted((Path.home() / ".pyenv" / "versions").glob(f"{version}.*/bin/python{version}"))
     for candidate in [shutil.which(f"python{version}"), *map(str, reversed(kept))]:
         # A pyenv shim answers to the name and then fails: only one that starts counts.
-        if candidate and not subprocess.run([candidate, "-c", "import ensurepip"], capture_output=True).returncode:
+        if (
+            candidate
+            and not subprocess.run([candidate, "-c", "import ensurepip"], capture_output=True).returncode
+        ):
             return candidate
     return None
 
@@ -35,7 +38,7 @@ def ready_environment(version: str, python: str) -> Path:
         subprocess.run([python, "-m", "venv", "--clear", str(venv)], check=True)
         pip = [str(venv / "bin/python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*pip, "--no-deps", "--require-hashes", "-r", str(lock)], check=True)
-        subprocess.run([*pip, "pytest", "cryptography", "setuptools", "wheel"], check=True)
+        subprocess.run([*pip, "pytest", "pytest-xdist", "cryptography", "setuptools", "wheel"], check=True)
         subprocess.run([*pip, "--no-deps", "--editable", str(REPO / "runtime")], check=True)
         marker.write_text(wanted)
     return venv
@@ -51,7 +54,14 @@ def main() -> int:
         venv = ready_environment(version, python)
         print(f"== runtime tests on Python {version}", flush=True)
         result = subprocess.run(
-            [str(venv / "bin/python"), "-m", "pytest", *sys.argv[1:]],
+            [
+                str(venv / "bin/python"),
+                "-m",
+                "pytest",
+                "--numprocesses",
+                str(os.cpu_count() or 1),
+                *sys.argv[1:],
+            ],
             cwd=REPO / "runtime",
             env={**os.environ, "ORT_DISABLE_TELEMETRY": "1", "PYTHONDONTWRITEBYTECODE": "1"},
         )

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional
 
 from ansible.plugins.action import ActionBase
-
 from ansible_collections.edgeai.fleet.plugins.plugin_utils.text import table
 
 

@@ -13,7 +13,6 @@ from ansible import constants as C  # noqa: N812 - as Ansible's own callbacks ca
 from ansible.playbook.task_include import TaskInclude
 from ansible.plugins.callback import CallbackBase
 from ansible.utils.color import stringc
-
 from ansible_collections.edgeai.fleet.plugins.plugin_utils.outcome import Outcome, names
 
 DOCUMENTATION = r"""
@@ -119,8 +118,9 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         for host in hosts:
             for key, number in stats.summarize(host).items():
                 count[key] = count.get(key, 0) + number
+        where = "1 host" if len(hosts) == 1 else f"{len(hosts)} hosts"
         line = (
-            f"Finished in {time.monotonic() - self._begun:.1f} s on {len(hosts)} {'host' if len(hosts) == 1 else 'hosts'}: "
+            f"Finished in {time.monotonic() - self._begun:.1f} s on {where}: "
             f"{count.get('ok', 0)} ok, {count.get('changed', 0)} changed, {count.get('rescued', 0)} rescued, "
             f"{count.get('failures', 0)} failed, {count.get('unreachable', 0)} unreachable."
         )

@@ -26,7 +26,7 @@ options:
     type: dict
     required: true
   profile:
-    description: What the role of the device class says of it, C(name), C(title), C(architectures) and C(detected).
+    description: What the role of the device class says of it, C(name), C(architectures) and C(detected).
     type: dict
     required: true
   target:
@@ -76,8 +76,8 @@ def device_refusals(
         if device[key] < required:
             have = "free disk" if what == "disk" else "memory"
             refusals.append(
-                f"it has {device[key]} MiB of {have}, and the releases with their conversion need {required} MiB; "
-                f"free some, or lower runtime_{what}_reserve_mb if you know better."
+                f"it has {device[key]} MiB of {have}, and the releases with their conversion need "
+                f"{required} MiB; free some, or lower runtime_{what}_reserve_mb if you know better."
             )
     return refusals
 
@@ -88,8 +88,8 @@ def _hardware(device: Mapping[str, Any], profile: Mapping[str, Any]) -> List[str
     looks = f"{device['model'] or 'an unnamed board'}, {device['architecture']}"
     if found not in profile["detected"]:
         return [
-            f"its class is {name}, but the hardware is {found or 'none of ours'} ({looks}); correct runtime_class, "
-            "or set runtime_hardware to simulated to try it out."
+            f"its class is {name}, but the hardware is {found or 'none of ours'} ({looks}); correct "
+            "runtime_class, or set runtime_hardware to simulated to try it out."
         ]
     if device["architecture"] not in profile["architectures"]:
         expected = " or ".join(profile["architectures"])
@@ -107,8 +107,8 @@ def _wheels(device: Mapping[str, Any], bundle: Mapping[str, Any], target: str) -
         return "runtime_python cannot be started; install Python 3.8 or newer, or correct runtime_python."
     if python["bits"] != 64:
         return (
-            f"its userland is {python['bits']}-bit ({device['architecture']} kernel), and the engines exist for "
-            "64-bit only; install the 64-bit image of its system."
+            f"its userland is {python['bits']}-bit ({device['architecture']} kernel), and the engines exist "
+            "for 64-bit only; install the 64-bit image of its system."
         )
     target = target or device["target"] or ""
     locks = {name: lock for name, lock in bundle.get("locks", {}).items() if name != "supervisor"}
@@ -118,8 +118,8 @@ def _wheels(device: Mapping[str, Any], bundle: Mapping[str, Any], target: str) -
     if target not in locks:
         what = target or f"{python['implementation']} {python['version']} on {device['architecture']}"
         return (
-            f"the bundle has no lock for {what}; it has {named}: add the target to bundle_targets and build the "
-            "bundle again, or point runtime_python at another Python."
+            f"the bundle has no lock for {what}; it has {named}: add the target to bundle_targets and build "
+            "the bundle again, or point runtime_python at another Python."
         )
     glibc = locks[target].get("glibc", "")
     if _version(device["glibc"]) < _version(glibc):

@@ -80,8 +80,8 @@ def rollout_refusals(
         refusals.append("release_version is missing; say which version to roll out: -e release_version=…")
     if float(soak_s) >= float(deadline_s):
         refusals.append(
-            f"release_soak_s is {float(soak_s):g} and release_deadline_s {float(deadline_s):g}: every device would "
-            "take the release back before it could be confirmed; give a longer deadline."
+            f"release_soak_s is {float(soak_s):g} and release_deadline_s {float(deadline_s):g}: every device "
+            "would take the release back before it could be confirmed; give a longer deadline."
         )
     return list(dict.fromkeys(refusals))
 

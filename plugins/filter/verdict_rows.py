@@ -46,7 +46,6 @@ _value:
 """
 
 
-
 def verdict_rows(
     devices: Sequence[str], hostvars: Mapping[str, Mapping[str, Any]], pending: str = "failed"
 ) -> List[Dict[str, Any]]:

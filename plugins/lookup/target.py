@@ -11,7 +11,6 @@ from typing import Any, Dict, List, Optional
 
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
-
 from ansible_collections.edgeai.fleet.plugins.module_utils.hardware import probe_python, target_name
 
 DOCUMENTATION = r"""

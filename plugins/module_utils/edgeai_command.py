@@ -9,7 +9,7 @@ import json
 import os
 import pwd
 import subprocess
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Callable, Dict, List, Mapping, NoReturn, Optional, Sequence
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -32,11 +32,11 @@ def ask_device(module: AnsibleModule, *arguments: str) -> Optional[Answer]:
     if not os.access(program, os.X_OK):
         if module.check_mode:
             return None
-        module.fail_json(
-            msg=f"{program} is not there: this device is not provisioned; run the playbook "
+        fail(
+            module,
+            f"{program} is not there: this device is not provisioned; run the playbook "
             "edgeai.fleet.provision for it first.",
             kind="not_provisioned",
-            details={},
         )
     return ask(module, [program, "--json", *arguments], run_as=owner_of(opt))
 
@@ -62,32 +62,42 @@ def ask(
             stderr=subprocess.PIPE,
             universal_newlines=True,
             errors="replace",
-            preexec_fn=run_as,  # noqa: PLW1509 - one thread, and Python 3.8 has no `user=`
+            preexec_fn=run_as,
             check=False,
         )
     except OSError as error:
-        module.fail_json(
-            msg=f"{command[0]} cannot be started ({error.strerror}); provision the device again.",
+        fail(
+            module,
+            f"{command[0]} cannot be started ({error.strerror}); provision the device again.",
             kind="no_answer",
-            details={},
         )
     answer = read_answer(done.stdout)
     if answer is None:
         said = [line for line in done.stderr.splitlines() if line.strip()]
-        module.fail_json(
-            msg=f"{command[0]} ended with status {done.returncode} and without an answer"
+        fail(
+            module,
+            f"{command[0]} ended with status {done.returncode} and without an answer"
             f"{f' ({said[-1].strip()})' if said else ''}; run it by hand to see more: {' '.join(command)}",
             kind="no_answer",
             details={"stderr": done.stderr[-4000:]},
         )
-    error = answer.get("error") or {}
-    if not answer["ok"] and error.get("kind") not in tolerate:
-        module.fail_json(
-            msg=str(error.get("message", "the command failed without saying why.")),
-            kind=error.get("kind", "error"),
-            details=error.get("details") or {},
+    refusal = answer.get("error") or {}
+    if not answer["ok"] and refusal.get("kind") not in tolerate:
+        fail(
+            module,
+            str(refusal.get("message", "the command failed without saying why.")),
+            kind=refusal.get("kind", "error"),
+            details=refusal.get("details"),
         )
     return answer
+
+
+def fail(
+    module: AnsibleModule, message: str, kind: str, details: Optional[Mapping[str, Any]] = None
+) -> NoReturn:
+    """End the module as failed, with one sentence and what programs may read."""
+    module.fail_json(msg=message, kind=kind, details=dict(details or {}))
+    raise AssertionError("fail_json returned")
 
 
 def read_answer(stdout: str) -> Optional[Answer]:
@@ -117,7 +127,7 @@ def owner_of(path: str) -> Optional[Callable[[], None]]:
     return become_owner
 
 
-def finish(module: AnsibleModule, answer: Optional[Answer], would: str, already: str) -> None:
+def finish(module: AnsibleModule, answer: Optional[Answer], would: str, already: str) -> NoReturn:
     """End the module with the answer as its result.
 
     `would` is said when there is no answer (check mode, nothing installed), `already` when
@@ -127,11 +137,13 @@ def finish(module: AnsibleModule, answer: Optional[Answer], would: str, already:
         answer = {"changed": True, "actions": [would]}
     result = {key: value for key, value in answer.items() if key != "ok"}
     result.setdefault("changed", False)
-    root = module.params.get("root", "/").rstrip("/") + "/"
-    # Without the root in front, devices that did the same say the same.
-    actions = [str(action).replace(root, "") if root != "/" else str(action) for action in result.get("actions") or []]
+    actions = [str(action) for action in result.get("actions") or []]
+    root = module.params.get("root", "/").rstrip("/")
+    if root:  # without the root in front, devices that did the same say the same
+        actions = [action.replace(f"{root}/", "") for action in actions]
     result["actions"] = actions
     result["msg"] = "; ".join(actions) or already
     if result["changed"]:
         result["diff"] = {"prepared": "".join(f"+ {action}\n" for action in actions)}
     module.exit_json(**result)
+    raise AssertionError("exit_json returned")

@@ -44,7 +44,7 @@ options:
     elements: path
     default: []
   expires_days:
-    description: Days for which the bundle is good. The same bundle is signed anew when less than half is left.
+    description: Days for which the bundle is good. It is signed anew when less than half of them is left.
     type: int
     default: 365
   python:
@@ -111,7 +111,6 @@ import os
 import sys
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.edgeai.fleet.plugins.module_utils.edgeai_command import ask, finish
 
 

@@ -87,7 +87,6 @@ import os
 import sys
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.edgeai.fleet.plugins.module_utils.edgeai_command import Answer, ask
 
 

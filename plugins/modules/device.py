@@ -10,8 +10,8 @@ DOCUMENTATION = r"""
 module: device
 short_description: Put a device's directories and settings in place, or take everything of ours off
 description:
-  - V(present) makes C(opt/edgeai), C(var/lib/edgeai), C(etc/edgeai) and C(run/edgeai) below O(root) and writes
-    O(files) into them.
+  - V(present) makes C(opt/edgeai), C(var/lib/edgeai), C(etc/edgeai) and C(run/edgeai) below O(root) and
+    writes O(files) into them.
   - V(absent) stops the services, then deletes those directories and our own units of systemd. Nothing else is
     deleted. Directories above them, O(root) among them, go only where O(root) is not C(/) and they are empty.
     It works on a device that is half provisioned as well.
@@ -27,8 +27,8 @@ options:
     choices: [present, absent]
     default: present
   owner:
-    description: The user whom all directories but C(etc/edgeai) belong to. The default is the one that runs the
-      module.
+    description: The user whom all directories but C(etc/edgeai) belong to. The default is the one that runs
+      the module.
     type: str
   files:
     description: Content of files, by their path below C(etc/edgeai).
@@ -84,9 +84,10 @@ import time
 from typing import List, Optional
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.edgeai.fleet.plugins.module_utils.edgeai_command import (
+    Answer,
     device_argument_spec,
+    fail,
     finish,
 )
 
@@ -119,11 +120,11 @@ def stop_supervisor(module: AnsibleModule, root: str, pid: int) -> None:
     give_up = time.monotonic() + module.params["stop_timeout_s"]
     while running_supervisor(root) is not None:
         if time.monotonic() > give_up:
-            module.fail_json(
-                msg=f"process {pid} did not end within {module.params['stop_timeout_s']:g} s; look at "
+            fail(
+                module,
+                f"process {pid} did not end within {module.params['stop_timeout_s']:g} s; look at "
                 f"{root}/var/lib/edgeai/*.log, end it, then run this again.",
                 kind="still_running",
-                details={},
             )
         time.sleep(0.05)
 
@@ -136,7 +137,7 @@ def remove_units(module: AnsibleModule, units: List[str]) -> None:
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
         if done.returncode:
             said = " ".join(done.stdout.decode(errors="replace").split())
-            module.fail_json(msg=f"{' '.join(command)} failed: {said}", kind="still_running", details={})
+            fail(module, f"{' '.join(command)} failed: {said}", kind="still_running")
         if command is commands[0]:
             for unit in units:
                 os.unlink(unit)
@@ -150,10 +151,10 @@ def make_directories(module: AnsibleModule, root: str) -> List[str]:
             wanted = pwd.getpwnam(module.params["owner"])
         except KeyError:
             if not module.check_mode:  # in check mode nobody has made the user yet
-                module.fail_json(
-                    msg=f"there is no user {module.params['owner']} on this device; make the user first.",
+                fail(
+                    module,
+                    f"there is no user {module.params['owner']} on this device; make the user first.",
                     kind="bad_input",
-                    details={},
                 )
     made, given = [], []
     for name in OURS:
@@ -169,7 +170,9 @@ def make_directories(module: AnsibleModule, root: str) -> List[str]:
             if not module.check_mode:
                 os.chown(path, wanted.pw_uid, wanted.pw_gid)
     actions = [said(module, "make", "made", made)] if made else []
-    return [*actions, f"{said(module, 'give', 'gave', given)} to {module.params['owner']}"] if given else actions
+    if given:
+        actions.append(f"{said(module, 'give', 'gave', given)} to {module.params['owner']}")
+    return actions
 
 
 def said(module: AnsibleModule, would: str, done: str, names: List[str]) -> str:
@@ -243,9 +246,8 @@ def main() -> None:
     root = os.path.abspath(module.params["root"])
     if module.params["state"] == "absent":
         actions = take_off(module, root)
-        finish(
-            module, {"changed": bool(actions), "actions": actions}, would="", already="nothing of ours is there"
-        )
+        answer: Answer = {"changed": bool(actions), "actions": actions}
+        finish(module, answer, would="", already="nothing of ours is there")
     actions = make_directories(module, root)
     written = write_files(module, root)
     if written:

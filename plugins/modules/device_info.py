@@ -103,7 +103,6 @@ msg:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.edgeai.fleet.plugins.module_utils.edgeai_command import device_argument_spec
 from ansible_collections.edgeai.fleet.plugins.module_utils.hardware import measure
 

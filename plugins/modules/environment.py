@@ -24,7 +24,7 @@ options:
     type: str
     required: true
   wheel:
-    description: The runtime's wheel, as M(edgeai.fleet.bundle_info) returns it in RV(edgeai.fleet.bundle_info#module:runtime_wheel).
+    description: The runtime's wheel, as M(edgeai.fleet.bundle_info) returns it.
     type: dict
     required: true
     suboptions:
@@ -41,8 +41,8 @@ options:
         type: int
         required: true
   lock_sha256:
-    description: Digest of the lock; it names the environment. Without it the wheel alone is brought, which can
-      run what needs nothing else, such as the depot.
+    description: Digest of the lock; it names the environment. Without it the wheel alone is brought, which
+      can run what needs nothing else, such as the depot.
     type: str
   python:
     description: The interpreter the environment is made with.
@@ -101,11 +101,11 @@ import urllib.request
 from typing import Any, Dict
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.edgeai.fleet.plugins.module_utils.edgeai_command import (
     Answer,
     ask,
     device_argument_spec,
+    fail,
     finish,
     owner_of,
 )
@@ -120,7 +120,7 @@ def is_there(path: str, wheel: Dict[str, Any]) -> bool:
     """Whether `path` holds exactly this wheel."""
     try:
         with open(path, "rb") as file:
-            return hashlib.sha256(file.read()).hexdigest() == wheel["sha256"]
+            return hashlib.sha256(file.read()).hexdigest() == str(wheel["sha256"])
     except OSError:
         return False
 
@@ -135,16 +135,16 @@ def fetch(module: AnsibleModule, path: str, wheel: Dict[str, Any]) -> None:
         with opener.open(url, timeout=60) as response:
             data = response.read(wheel["size"] + 1)
     except (OSError, ValueError) as error:
-        module.fail_json(
-            msg=f"{url} cannot be fetched ({error}); check that the depot runs and holds this bundle.",
+        fail(
+            module,
+            f"{url} cannot be fetched ({error}); check that the depot runs and holds this bundle.",
             kind="transfer",
-            details={},
         )
     if hashlib.sha256(data).hexdigest() != digest:
-        module.fail_json(
-            msg=f"{url} is not the runtime's wheel of the signed bundle; copy the bundle to the depot again.",
+        fail(
+            module,
+            f"{url} is not the runtime's wheel of the signed bundle; copy the bundle to the depot again.",
             kind="untrusted",
-            details={},
         )
     directory = os.path.dirname(path)
     os.makedirs(directory, exist_ok=True)

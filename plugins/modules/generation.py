@@ -126,11 +126,11 @@ version:
 from typing import Any, Dict, List, NamedTuple
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.edgeai.fleet.plugins.module_utils.edgeai_command import (
     Answer,
     ask_device,
     device_argument_spec,
+    fail,
     finish,
 )
 
@@ -149,7 +149,7 @@ def steps(params: Dict[str, Any]) -> List[Step]:
     what, arguments = target(params)
     deadline = ["--deadline", str(params["deadline_s"])]
     trial = Step(["trial", *arguments, *deadline, *actor], f"would try {what}")
-    soak = Step(["soak", "--seconds", str(params["soak_s"])], f"would watch it for {params['soak_s']} s", False)
+    soak = Step(["soak", "--seconds", str(params["soak_s"])], "would watch it", predicts=False)
     confirm = Step(["confirm", *actor], "would confirm it")
     if params["state"] == "trial":
         return [trial]
@@ -232,7 +232,7 @@ def main() -> None:
     )
     params = module.params
     if params["name"] and not params["version"] and params["state"] != "rolled_back":
-        module.fail_json(msg=f"{params['name']} needs a version to be tried; give it.", kind="bad_input", details={})
+        fail(module, f"{params['name']} needs a version to be tried; give it.", kind="bad_input")
     finish(module, walk(module, steps(params)), would="", already="there was nothing to do")
 
 

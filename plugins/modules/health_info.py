@@ -93,7 +93,6 @@ msg:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.edgeai.fleet.plugins.module_utils.edgeai_command import (
     Answer,
     ask_device,
@@ -105,18 +104,18 @@ def sentence(health: Answer) -> str:
     """The report in one line."""
     models = ", ".join(f"{name} {version}" for name, version in sorted(health.get("models", {}).items()))
     reason = f" ({health['reason']})" if health.get("reason") else ""
-    return f"generation {health.get('generation')} with {models or 'no model'}: {health.get('verdict')}{reason}"
+    return (
+        f"generation {health.get('generation')} with {models or 'no model'}: {health.get('verdict')}{reason}"
+    )
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=device_argument_spec(), supports_check_mode=True)
     answer = ask_device(module, "health")
-    if answer is None:
-        module.exit_json(
-            changed=False, provisioned=False, health={}, msg="would report once the device is provisioned"
-        )
-    health = {key: value for key, value in answer.items() if key not in ("ok", "changed", "actions")}
-    module.exit_json(changed=False, provisioned=True, health=health, msg=sentence(health))
+    told = answer or {}
+    health = {key: value for key, value in told.items() if key not in ("ok", "changed", "actions")}
+    msg = sentence(health) if answer else "would report once the device is provisioned"
+    module.exit_json(changed=False, provisioned=answer is not None, health=health, msg=msg)
 
 
 if __name__ == "__main__":

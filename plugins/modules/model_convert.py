@@ -85,7 +85,6 @@ table:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.edgeai.fleet.plugins.module_utils.edgeai_command import (
     ask_device,
     device_argument_spec,

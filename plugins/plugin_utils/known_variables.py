@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import FrozenSet, Iterable, List, Tuple
 
-import yaml
+import yaml  # type: ignore[import-untyped, unused-ignore]
 
 COLLECTION = Path(__file__).resolve().parents[2]
 ROLES = ("depot", "release", "runtime")

@@ -7,7 +7,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
@@ -207,7 +206,7 @@ class Fleet:
         return {
             "all": {"vars": common, "hosts": {"localhost": {}}},
             "devices": {"hosts": devices},
-            "depot": {"hosts": {"depot": {}}},
+            "depot": {"hosts": {"factory-depot": {}}},
         }
 
     def play(
@@ -274,22 +273,22 @@ class Fleet:
         return [self.depot_root, *(device.root for device in self.devices)]
 
     def processes(self) -> List[psutil.Process]:
-        """Every process whose command names one of the fleet's roots."""
+        """Every process whose command names the fleet's directory or its depot's port."""
         found = []
         for process in psutil.process_iter(["cmdline"]):
-            words = " ".join(process.info["cmdline"] or ())
-            if any(f"{root}/" in words or words.endswith(str(root)) for root in self.roots()):
+            command = " ".join(process.info["cmdline"] or ())
+            if f"{self.base}/" in command or f"127.0.0.1:{self.depot_port}" in command:
                 found.append(process)
         return found
 
     def clean_up(self) -> None:
-        """End what is left of the fleet, those that keep others alive first, and delete it."""
+        """End what is left of the fleet and delete it."""
         left = self.processes()
         for process in left:
             with contextlib.suppress(psutil.NoSuchProcess):
-                process.send_signal(signal.SIGTERM)
-        _, stubborn = psutil.wait_procs(left, timeout=20)
-        for process in {*stubborn, *self.processes()}:
+                process.terminate()
+        psutil.wait_procs(left, timeout=20)
+        for process in self.processes():
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
         for root in self.roots():

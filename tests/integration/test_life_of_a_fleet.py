@@ -81,7 +81,7 @@ def leaving(fleet: Fleet) -> Iterator[Fleet]:
 
 def test_removing_leaves_no_directory_process_or_socket(leaving: Fleet) -> None:
     (device,) = leaving.devices
-    assert len(leaving.processes()) >= 4  # two supervisors, keeper, serving process, depot
+    assert len(leaving.processes()) == 5  # two supervisors, depot, keeper, serving process
     assert device.answers()
     assert leaving.depot_answers()
 

@@ -28,6 +28,8 @@ def measured(fleet: Fleet) -> Run:
         "old": {"runtime_python": str(fake_python(fleet.base / "python-old-glibc", glibc="2.17"))},
         "full": {"runtime_disk_reserve_mb": 1_000_000_000},
         "little": {"runtime_memory_reserve_mb": 1_000_000_000},
+        "bulky": {"runtime_environment_disk_factor": 1_000_000},
+        "heavy": {"runtime_conversion_memory_factor": 1_000_000_000},
         "bare": {"runtime_python": "/nowhere/python3"},
     }
     for variables in wrong.values():
@@ -46,6 +48,8 @@ def measured(fleet: Fleet) -> Run:
         ("old", ["glibc is 2.17", "needs 2.28", "install a newer system"]),
         ("full", ["of free disk", "need 10", "free some"]),
         ("little", ["of memory", "need 10", "runtime_memory_reserve_mb"]),
+        ("bulky", ["of free disk", "free some"]),
+        ("heavy", ["of memory", "with their conversion need"]),
         ("bare", ["runtime_python cannot be started", "install Python 3.8"]),
     ],
 )

@@ -4,8 +4,8 @@
 """Runs a device module and makes a lost device a failure that `rescue` can see.
 
 Ansible drops an unreachable host from the play without its `rescue`, and when a whole batch is
-unreachable no later play runs: a rollout would end without a verdict. meta/runtime.yml sends all
-modules of the group `device` through here.
+unreachable no later play runs: a rollout would end without a verdict. Every module that runs on a
+device has an action of its name in plugins/action, which is this one.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]
+class DeviceAction(ActionBase):  # type: ignore[misc]
     """The module of the same name, run as every module is."""
 
     _supports_async = True
@@ -32,7 +32,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "failed": True,
                 "unreached": True,
                 "changed": False,
-                "msg": f"the device was not reached ({said}); check its power and its network, then run it again.",
+                "msg": f"the device was not reached ({said}); check its power and its network, then run "
+                "it again.",
             }
         finally:
             self._remove_tmp_path(self._connection._shell.tmpdir)
