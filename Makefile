@@ -39,11 +39,13 @@ lint: dev ## Check style, types, arrows between packages, playbooks
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python tools/role_docs.py --check
 	$(BIN)/ansible-lint --offline --profile production
 
-format: dev ## Put the Python code into shape
+format: dev ## Put the Python code into shape, and the tables of variables
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIN)/python tools/role_docs.py
 
 test-runtime: dev ## Test the runtime on every Python found among 3.8, 3.10, 3.11, 3.13
 	@$(BIN)/python tools/test_runtime.py

@@ -49,7 +49,7 @@ _value:
 CLASSES = ("industrial_pc", "jetson", "raspberry_pi")
 ROOT_LIMIT = 60  # a unix socket's path holds 107 bytes (unix(7)), and supervisor adds its own suffix
 HTTP = re.compile(r"^(?:[^\s:\[\]]+|\[[0-9a-fA-F:.]+\]):(\d{1,5})$")
-DEFAULT_HTTP = "0.0.0.0:8080"
+DEFAULT_HTTP = "127.0.0.1:8080"
 
 
 def inventory_refusals(devices: Sequence[str], hostvars: Mapping[str, Mapping[str, Any]]) -> List[str]:

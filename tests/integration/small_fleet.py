@@ -218,7 +218,7 @@ class Fleet:
     ) -> Run:
         """Run a playbook of the collection on the fleet, or on other `devices` with the fleet's depot.
 
-        No run may ever show a traceback.
+        No run may ever show a traceback, nor a warning of Ansible's.
         """
         with tempfile.TemporaryDirectory(dir=self.base) as name:
             inventory = Path(name) / "hosts.json"
@@ -237,7 +237,8 @@ class Fleet:
             )
             written = Path(name) / f"{playbook}.json"
             report = json.loads(written.read_text()) if written.is_file() else None
-        assert "Traceback" not in done.stdout, done.stdout
+        for unwanted in ("Traceback", "[WARNING]", "[DEPRECATION"):
+            assert unwanted not in done.stdout, done.stdout
         return Run(done.returncode, done.stdout, report)
 
     def succeed(self, playbook: str, *arguments: str, **variables: Any) -> Run:

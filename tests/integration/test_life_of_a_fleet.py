@@ -11,14 +11,14 @@ import pytest
 from small_fleet import Fleet, wait_until
 
 
-@pytest.mark.parametrize("mode", [[], ["--check"]], ids=["", "check"])
+@pytest.mark.parametrize("mode", [[], ["--check", "--limit", "pi"]], ids=["", "check"])
 def test_provisioning_again_changes_nothing(fleet: Fleet, mode: List[str]) -> None:
     with fleet.left_as_it_is():
         run = fleet.succeed("provision", *mode)
     assert run.changed == 0, run.output
 
 
-@pytest.mark.parametrize("mode", [[], ["--check"]], ids=["", "check"])
+@pytest.mark.parametrize("mode", [[], ["--check", "--limit", "pi"]], ids=["", "check"])
 def test_an_unchanged_rollout_changes_nothing(fleet: Fleet, mode: List[str]) -> None:
     version = fleet.devices[0].reads()[1]
     with fleet.left_as_it_is():

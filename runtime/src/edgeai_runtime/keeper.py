@@ -6,7 +6,7 @@ socket, watches it, and returns to the last confirmed generation when the new on
 nobody connected. It is the only writer of state.json. One file, standard library only, Python 3.8
 or newer: provisioning copies it to opt/edgeai/bin/keeper and generations never replace it.
 
-    keeper --root / --http 0.0.0.0:8080
+    keeper --root / --http 127.0.0.1:8080
 
 One loop in one thread: `selectors` brings events, and a tick looks at what should have happened
 by now. Nothing waits in between: a switch is a Takeover that events carry forward.

@@ -1,0 +1,108 @@
+"""Makes the collection importable as Ansible sees it, and runs its modules as a device would."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import sys
+from pathlib import Path
+from typing import Any, Callable, Dict, List
+
+import pytest
+
+REPO = Path(__file__).resolve().parents[2]
+BUILD = REPO / ".build"
+COLLECTION = BUILD / "ansible_collections" / "edgeai" / "fleet"
+
+if not COLLECTION.exists():  # `make setup` links it; pytest by hand may come first
+    COLLECTION.parent.mkdir(parents=True, exist_ok=True)
+    COLLECTION.symlink_to("../../..")
+sys.path.insert(0, str(BUILD))
+
+Module = Callable[..., Dict[str, Any]]
+
+
+@pytest.fixture
+def run_module(capsys: pytest.CaptureFixture[str]) -> Module:
+    """Run a module's main() with arguments; returns what Ansible would get."""
+    import importlib
+
+    from ansible.module_utils.testing import patch_module_args
+
+    def run(name: str, check: bool = False, **arguments: Any) -> Dict[str, Any]:
+        module = importlib.import_module(f"ansible_collections.edgeai.fleet.plugins.modules.{name}")
+        with patch_module_args({**arguments, "_ansible_check_mode": check}), pytest.raises(SystemExit) as end:
+            module.main()
+        result: Dict[str, Any] = json.loads(capsys.readouterr().out)
+        assert result.get("failed", False) == (end.value.code != 0)
+        return result
+
+    return run
+
+
+class Device:
+    """A directory with an `edgeai` that notes what it is asked and answers what it is told to."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.command = root / "opt/edgeai/bin/edgeai"
+        self._asked = root / "asked"
+
+    def answers(self, *answers: Dict[str, Any], status: int = 0, stderr: str = "") -> None:
+        """Install `edgeai`: the first call gets the first answer, and so on."""
+        self.command.parent.mkdir(parents=True, exist_ok=True)
+        for number, answer in enumerate(answers):
+            (self.root / f"answer{number}").write_text(json.dumps(answer))
+        self.command.write_text(
+            f"#!{sys.executable}\n"
+            "import json, pathlib, sys\n"
+            f"root = pathlib.Path({str(self.root)!r})\n"
+            "asked = root / 'asked'\n"
+            "before = asked.read_text().splitlines() if asked.exists() else []\n"
+            "asked.write_text('\\n'.join([*before, json.dumps(sys.argv[1:])]))\n"
+            f"sys.stderr.write({stderr!r})\n"
+            "answer = root / f'answer{len(before)}'\n"
+            "print('progress that is no answer')\n"
+            "print(answer.read_text() if answer.exists() else '')\n"
+            f"sys.exit({status})\n"
+        )
+        self.command.chmod(self.command.stat().st_mode | stat.S_IXUSR)
+
+    @property
+    def asked(self) -> List[List[str]]:
+        """The arguments of every call, without the --json that all have."""
+        lines = self._asked.read_text().splitlines() if self._asked.exists() else []
+        calls = [json.loads(line) for line in lines]
+        assert all(call[0] == "--json" for call in calls)
+        return [call[1:] for call in calls]
+
+
+@pytest.fixture
+def device(tmp_path: Path) -> Device:
+    """A device that is not provisioned until `answers` is called."""
+    return Device(tmp_path)
+
+
+@pytest.fixture
+def play(tmp_path: Path) -> Callable[..., Any]:
+    """Run a playbook, given as data, with the collection and its callback, in a process of its own."""
+    import subprocess
+
+    def run(plays: List[Dict[str, Any]], inventory: Dict[str, Any], *options: str) -> Any:
+        (tmp_path / "play.json").write_text(json.dumps(plays))
+        (tmp_path / "inventory.json").write_text(json.dumps(inventory))
+        environment = {
+            **os.environ,
+            "ANSIBLE_CONFIG": str(REPO / "ansible.cfg"),
+            "ANSIBLE_COLLECTIONS_PATH": str(BUILD),
+            "ANSIBLE_LOCAL_TEMP": str(tmp_path / "ansible"),
+            "ANSIBLE_NOCOLOR": "1",
+        }
+        command = [str(Path(sys.executable).with_name("ansible-playbook"))]
+        command += ["-i", str(tmp_path / "inventory.json"), str(tmp_path / "play.json"), *options]
+        return subprocess.run(
+            command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=120
+        )
+
+    return run
