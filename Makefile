@@ -38,6 +38,7 @@ lint: dev ## Check style, types, arrows between packages, playbooks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy -p ansible_collections.edgeai.fleet.plugins
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python tools/role_docs.py --check
 	$(BIN)/ansible-lint --offline --profile production

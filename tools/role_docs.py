@@ -48,9 +48,7 @@ def table(options: Dict[str, Any]) -> str:
     lines = ["| variable | default | meaning |", "| --- | --- | --- |"]
     for name, option in options.items():
         default = option.get("default", "")
-        shown = (
-            "required" if option.get("required") else f"`{plain(default)}`" if default not in ("", None) else "none"
-        )
+        shown = "none" if default in ("", None) else f"`{plain(default)}`"
         lines.append(f"| `{name}` | {shown} | {plain(option['description'])} |")
     return "\n".join(lines) + "\n"
 

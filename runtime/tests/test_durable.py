@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from edgeai_runtime import durable
 from edgeai_runtime.errors import InputError
 from edgeai_runtime.paths import Paths
@@ -44,9 +45,9 @@ def test_a_device_has_one_lock_and_names_who_holds_it(
     holder.start()
     try:
         assert held.wait(30)
-        with pytest.raises(InputError, match=f"process {holder.pid} is changing this device"):
-            with durable.device_lock(Paths(tmp_path)):
-                pass
+        busy = f"process {holder.pid} is changing this device"
+        with pytest.raises(InputError, match=busy), durable.device_lock(Paths(tmp_path)):
+            pass
     finally:
         release.set()
         holder.join()

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+
 from edgeai_runtime.errors import InputError
 from edgeai_runtime.paths import Paths
 from edgeai_runtime.settings import load_device

@@ -1,4 +1,5 @@
 import pytest
+
 from edgeai_runtime.errors import InputError
 from edgeai_runtime.strict import check_keys
 

@@ -30,7 +30,7 @@ def run_module(capsys: pytest.CaptureFixture[str]) -> Module:
 
     from ansible.module_utils.testing import patch_module_args
 
-    def run(name: str, check: bool = False, **arguments: Any) -> Dict[str, Any]:
+    def run(name: str, /, check: bool = False, **arguments: Any) -> Dict[str, Any]:
         module = importlib.import_module(f"ansible_collections.edgeai.fleet.plugins.modules.{name}")
         with patch_module_args({**arguments, "_ansible_check_mode": check}), pytest.raises(SystemExit) as end:
             module.main()

@@ -38,7 +38,7 @@ def machine(root: Path) -> Path:
     files = {
         "proc/device-tree/model": "Raspberry Pi 4 Model B Rev 1.5\0",
         "proc/meminfo": "MemTotal:        3884360 kB\nMemFree:          100 kB\n",
-        "proc/cpuinfo": "processor\t: 0\nFeatures\t: fp asimd evtstrm crc32 cpuid\n\nprocessor\t: 1\nFeatures\t: x\n",
+        "proc/cpuinfo": "processor\t: 0\nFeatures\t: fp asimd evtstrm crc32 cpuid\n\nFeatures\t: x\n",
         "sys/bus/pci/devices/0000:00:00.0/vendor": "0x14e4\n",
         "sys/bus/pci/devices/0000:00:00.0/class": "0x060400\n",
         "sys/bus/pci/devices/0000:01:00.0/vendor": "0x10de\n",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Dict
 
 import pytest
@@ -48,7 +49,7 @@ def test_devices_without_a_line_share_one() -> None:
 def test_every_device_is_planned_once_and_in_the_order_of_the_inventory() -> None:
     fleet = {f"d{n}": {"runtime_line": str(n % 7)} for n in range(100)}
     planned = waves(list(fleet), fleet, canaries=3, line_budget=2, most=5)
-    assert sorted(sum(planned, [])) == sorted(fleet)
+    assert sorted(chain.from_iterable(planned)) == sorted(fleet)
     for line in range(7):
         order = [device for wave in planned for device in wave if fleet[device]["runtime_line"] == str(line)]
         assert order == [device for device in fleet if fleet[device]["runtime_line"] == str(line)]

@@ -1,0 +1,253 @@
+"""What modules ask a device's `edgeai`, and how its answer becomes Ansible's."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List
+
+import pytest
+
+DONE = {"ok": True, "changed": True, "actions": ["did it"]}
+TRIED = {
+    "ok": True,
+    "changed": True,
+    "phase": "trial",
+    "generation": 4,
+    "verdict": {
+        "gates": [
+            {"gate": "exact_match", "measured": 0.975, "required": 0.95, "passed": True},
+            {"gate": "p99_ms", "measured": 41.23456, "required": 1500.0, "passed": True},
+        ]
+    },
+    "actions": ["switched to generation 4"],
+}
+CONFIRMED = {"ok": True, "changed": False, "phase": "confirmed", "generation": 3, "actions": ["is confirmed"]}
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments", "asked"),
+    [
+        ("release", {"name": "reader", "version": "1.0.0"}, ["fetch", "reader", "1.0.0"]),
+        ("model_convert", {"name": "reader", "version": "1.0.0"}, ["convert", "reader", "1.0.0"]),
+        (
+            "generation",
+            {"state": "trial", "name": "reader", "version": "1.0.0", "deadline_s": 60, "actor": "me"},
+            ["trial", "--release", "reader", "1.0.0", "--deadline", "60.0", "--actor", "me"],
+        ),
+        (
+            "generation",
+            {"state": "trial", "environment": "abc"},
+            ["trial", "--environment", "abc", "--deadline", "600.0", "--actor", "ansible"],
+        ),
+        ("generation", {"state": "soaked", "soak_s": 5}, ["soak", "--seconds", "5.0"]),
+        ("generation", {"state": "confirmed"}, ["confirm", "--actor", "ansible"]),
+        (
+            "generation",
+            {"state": "rolled_back", "name": "reader"},
+            ["rollback", "--release", "reader", "--actor", "ansible"],
+        ),
+        (
+            "generation",
+            {"state": "rolled_back", "name": "reader", "version": "1.0.0"},
+            ["rollback", "--release", "reader", "--to", "1.0.0", "--actor", "ansible"],
+        ),
+    ],
+)
+def test_arguments_become_the_devices_command(
+    device: Any, run_module: Any, module: str, arguments: Dict[str, Any], asked: List[str]
+) -> None:
+    device.answers(DONE)
+    result = run_module(module, root=str(device.root), **arguments)
+    assert device.asked == [asked]
+    assert result["changed"] is True
+    assert result["actions"] == ["did it"]
+    assert result["msg"] == "did it"
+    assert result["diff"] == {"prepared": "+ did it\n"}
+    assert "ok" not in result
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments"),
+    [
+        ("release", {"name": "reader", "version": "1.0.0"}),
+        ("model_convert", {"name": "reader", "version": "1.0.0"}),
+        ("generation", {"state": "trial", "name": "reader", "version": "1.0.0"}),
+        ("generation", {"state": "confirmed"}),
+        ("generation", {"state": "rolled_back", "name": "reader"}),
+    ],
+)
+class TestEveryChangingModule:
+    def test_asks_for_a_prediction_in_check_mode(
+        self, device: Any, run_module: Any, module: str, arguments: Any
+    ) -> None:
+        device.answers({"ok": True, "changed": True, "actions": ["would do it"]})
+        result = run_module(module, check=True, root=str(device.root), **arguments)
+        assert device.asked[0][-1] == "--check"
+        assert result["msg"] == "would do it"
+
+    def test_predicts_a_change_on_a_device_with_nothing_on_it(
+        self, device: Any, run_module: Any, module: str, arguments: Any
+    ) -> None:
+        result = run_module(module, check=True, root=str(device.root), **arguments)
+        assert result["changed"] is True
+        assert result["msg"].startswith("would ")
+
+    def test_fails_in_one_sentence_on_a_device_with_nothing_on_it(
+        self, device: Any, run_module: Any, module: str, arguments: Any
+    ) -> None:
+        result = run_module(module, root=str(device.root), **arguments)
+        assert result["failed"] is True
+        assert result["kind"] == "not_provisioned"
+        assert "run the playbook edgeai.fleet.provision for it first" in result["msg"]
+
+    def test_fails_with_the_devices_own_sentence(
+        self, device: Any, run_module: Any, module: str, arguments: Any
+    ) -> None:
+        error = {"kind": "gate_failed", "message": "Not good enough.", "details": {"gates": [1]}}
+        device.answers({"ok": False, "error": error}, status=1)
+        result = run_module(module, root=str(device.root), **arguments)
+        assert (result["failed"], result["msg"], result["kind"]) == (True, "Not good enough.", "gate_failed")
+        assert result["details"] == {"gates": [1]}
+
+    def test_reports_no_change_when_the_device_did_not(
+        self, device: Any, run_module: Any, module: str, arguments: Any
+    ) -> None:
+        device.answers({"ok": True, "changed": False, "actions": []})
+        result = run_module(module, root=str(device.root), **arguments)
+        assert result["changed"] is False
+        assert result["msg"]
+        assert "diff" not in result
+
+
+def test_a_command_without_an_answer_is_told_with_its_last_words(device: Any, run_module: Any) -> None:
+    device.answers(status=3, stderr="lots\nof words\nImportError: no numpy\n")
+    result = run_module("release", root=str(device.root), name="reader", version="1.0.0")
+    assert "status 3 and without an answer (ImportError: no numpy)" in result["msg"]
+    assert "run it by hand to see more" in result["msg"]
+
+
+def test_devices_that_did_the_same_say_the_same(device: Any, run_module: Any) -> None:
+    device.answers(
+        {"ok": True, "changed": True, "actions": [f"installed {device.root}/opt/edgeai/bin/keeper"]}
+    )
+    result = run_module("release", root=str(device.root), name="reader", version="1.0.0")
+    assert result["actions"] == ["installed opt/edgeai/bin/keeper"]
+
+
+class TestAGeneration:
+    def test_to_be_confirmed_is_tried_watched_and_confirmed(self, device: Any, run_module: Any) -> None:
+        soaked = {"ok": True, "changed": False, "requests": 7, "errors": 0, "actions": ["watched"]}
+        device.answers(
+            TRIED, soaked, {"ok": True, "changed": True, "generation": 4, "actions": ["confirmed"]}
+        )
+        result = run_module(
+            "generation", root=str(device.root), state="confirmed", name="reader", version="1.0.0", soak_s=1
+        )
+        assert [call[0] for call in device.asked] == ["trial", "soak", "confirm"]
+        assert result["changed"] is True
+        assert result["actions"][1:] == ["switched to generation 4", "watched", "confirmed"]
+        assert (result["requests"], result["generation"]) == (7, 4)
+
+    def test_that_is_confirmed_is_left_alone(self, device: Any, run_module: Any) -> None:
+        device.answers(CONFIRMED)
+        result = run_module(
+            "generation", root=str(device.root), state="confirmed", environment="abc", soak_s=1
+        )
+        assert [call[0] for call in device.asked] == ["trial"]
+        assert result["changed"] is False
+
+    def test_tells_what_was_measured_and_what_is_required(self, device: Any, run_module: Any) -> None:
+        device.answers(TRIED)
+        result = run_module("generation", root=str(device.root), state="trial", name="r", version="1.0.0")
+        assert result["measured"] == "exact_match 0.975 (required 0.95), p99_ms 41.23 (required 1500)"
+        assert result["actions"][0] == f"measured {result['measured']}"
+
+    def test_is_not_watched_in_check_mode(self, device: Any, run_module: Any) -> None:
+        device.answers(DONE)
+        result = run_module("generation", check=True, root=str(device.root), state="soaked", soak_s=300)
+        assert device.asked == []
+        assert result["changed"] is False
+
+    def test_in_check_mode_ends_at_the_first_change(self, device: Any, run_module: Any) -> None:
+        device.answers(TRIED)
+        run_module(
+            "generation", check=True, root=str(device.root), state="confirmed", name="r", version="1.0.0"
+        )
+        assert [call[0] for call in device.asked] == ["trial"]
+
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            ({"state": "trial"}, "name, environment"),
+            ({"state": "trial", "name": "reader"}, "reader needs a version"),
+            ({"state": "confirmed", "name": "r", "version": "1", "environment": "a"}, "mutually exclusive"),
+            ({"state": "soaked"}, "soak_s"),
+            ({"state": "rolled_back"}, "name"),
+        ],
+    )
+    def test_that_is_not_said_clearly_is_refused(
+        self, device: Any, run_module: Any, arguments: Dict[str, Any], said: str
+    ) -> None:
+        result = run_module("generation", root=str(device.root), **arguments)
+        assert said in result["msg"]
+        assert device.asked == []
+
+
+class TestHealth:
+    def test_is_the_devices_own_report(self, device: Any, run_module: Any) -> None:
+        report = {"generation": 3, "models": {"reader": "1.0.0"}, "verdict": "confirmed", "reason": None}
+        device.answers({"ok": True, **report})
+        result = run_module("health_info", root=str(device.root))
+        assert result["health"] == report
+        assert result["changed"] is False
+        assert result["msg"] == "generation 3 with reader 1.0.0: confirmed"
+
+    def test_gives_the_reason_of_a_verdict(self, device: Any, run_module: Any) -> None:
+        device.answers(
+            {"ok": True, "generation": 2, "models": {}, "verdict": "reverted", "reason": "it erred"}
+        )
+        result = run_module("health_info", root=str(device.root))
+        assert result["msg"] == "generation 2 with no model: reverted (it erred)"
+
+    def test_of_a_bare_device_is_empty_in_check_mode(self, device: Any, run_module: Any) -> None:
+        result = run_module("health_info", check=True, root=str(device.root))
+        assert (result["provisioned"], result["health"]) == (False, {})
+
+
+class TestABundle:
+    def test_takes_its_arguments_to_the_workstations_edgeai(
+        self, device: Any, run_module: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        device.answers({**DONE, "path": "/b"})
+        monkeypatch.chdir(device.root)
+        python = device.root / "python"
+        python.write_text(
+            f'#!/bin/sh\n[ "$1 $2" = "-m edgeai_runtime" ] && shift 2 && exec {device.command} "$@"\n'
+        )
+        python.chmod(0o755)
+        result = run_module(
+            "bundle",
+            path="out",
+            keys_dir="/k",
+            cache_dir="/c",
+            runtime_dir="/r",
+            targets=["x", "y"],
+            releases=["one", "/two"],
+            expires_days=3,
+            python=str(python),
+        )
+        assert result["changed"] is True
+        words = f"bundle build --output {device.root}/out --keys /k --cache /c --runtime /r"
+        words += f" --target x --target y --release {device.root}/one --release /two --expires-days 3"
+        assert device.asked == [words.split()]
+
+    def test_that_cannot_be_read_fails_outside_check_mode(self, device: Any, run_module: Any) -> None:
+        error = {"kind": "transfer", "message": "The depot is not there.", "details": {}}
+        device.answers({"ok": False, "error": error}, {"ok": False, "error": error}, status=1)
+        python = device.root / "python"
+        python.write_text(f'#!/bin/sh\nshift 2 && exec {device.command} "$@"\n')
+        python.chmod(0o755)
+        asked = {"depot_url": "http://d", "root_json": "/root.json", "python": str(python)}
+        predicted = run_module("bundle_info", check=True, **asked)
+        assert (predicted["readable"], predicted["locks"]) == (False, {})
+        assert "The depot is not there." in predicted["msg"]
+        assert run_module("bundle_info", **asked)["failed"] is True
