@@ -35,7 +35,12 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         text = table(rows, arguments["columns"])
         if arguments["path"] and not self._task.check_mode:
             path = Path(arguments["path"]).expanduser().absolute()
-            content = {"schema": 1, "title": arguments["title"], "ok": not bad, "devices": rows}
+            content = {
+                "schema": 1,
+                "title": arguments["title"],
+                "ok": bool(rows) and not bad,
+                "devices": rows,
+            }
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -44,5 +49,6 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 return {**result, "failed": True, "msg": f"{text}\n\n{said}"}
             result["path"] = str(path)
         counts = Counter(str(row.get("verdict")) for row in rows)
-        said = f"{arguments['title']}: {', '.join(f'{n} {verdict}' for verdict, n in counts.most_common())}."
-        return {**result, "failed": bool(bad), "changed": False, "msg": f"{text}\n\n{said}"}
+        said = ", ".join(f"{n} {verdict}" for verdict, n in counts.most_common()) or "no device was meant"
+        msg = f"{text}\n\n{arguments['title']}: {said}."
+        return {**result, "failed": bool(bad) or not rows, "changed": False, "msg": msg}

@@ -62,7 +62,7 @@ targets:
   elements: str
   returned: when readable
 locks:
-  description: Digest and size of its locks, by name.
+  description: Digest, size, least glibc and size of the wheels of its locks, by name.
   type: dict
   returned: success
 releases:

@@ -234,5 +234,14 @@ def test_a_controller_sees_what_a_bundle_holds(bundle: Path, tmp_path: Path, sou
     assert content["releases"] == {NAME: ["1.0.0"]}
     assert content["targets"] == ["x86_64-cp311-cpu"]
     assert content["locks"] == {
-        lock.name: {"sha256": lock.digest, "size": len(lock.to_json())} for lock in locks
+        lock.name: {
+            "sha256": lock.digest,
+            "size": len(lock.to_json()),
+            "glibc": lock.glibc,
+            "wheels_size": sum(wheel.size for wheel in lock.wheels),
+        }
+        for lock in locks
     }
+    release, _ = read_source(source)
+    assert content["largest_model"] == release.model.size
+    assert content["largest_release"] == sum(blob.size for blob in release.blobs)

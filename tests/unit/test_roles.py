@@ -1,0 +1,89 @@
+"""That roles, their specifications, playbooks and inventories say the same."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, Dict, Set
+
+import pytest
+import yaml
+from ansible_collections.edgeai.fleet.plugins.filter.inventory_refusals import CLASSES, DEFAULT_HTTP
+from ansible_collections.edgeai.fleet.plugins.filter.waves import DEFAULT_LINE
+from ansible_collections.edgeai.fleet.plugins.plugin_utils.known_variables import BUNDLE, EXPORTED, known
+
+REPO = Path(__file__).resolve().parents[2]
+ROLES = sorted(path.name for path in (REPO / "roles").iterdir())
+WITH_VARIABLES = [role for role in ROLES if (REPO / "roles" / role / "defaults").is_dir()]
+
+
+def load(path: Path) -> Any:
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def defaults(role: str) -> Dict[str, Any]:
+    found: Dict[str, Any] = load(REPO / "roles" / role / "defaults/main.yml")
+    return found
+
+
+@pytest.mark.parametrize("role", WITH_VARIABLES)
+def test_every_variable_has_its_prefix_and_is_explained_in_place(role: str) -> None:
+    text = (REPO / "roles" / role / "defaults/main.yml").read_text(encoding="utf-8")
+    for name in defaults(role):
+        assert re.search(rf"^#.*\n{name}:", text, re.MULTILINE), f"{name} has no comment"
+        assert name.startswith(f"{role}_")
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_role_has_a_readme_with_what_a_user_asks(role: str) -> None:
+    readme = (REPO / "roles" / role / "README.md").read_text(encoding="utf-8")
+    for heading in ("## Variables", "## What it leaves", "## Example", "## Again, in check mode, and back"):
+        assert heading in readme, heading
+
+
+def test_a_role_stands_for_every_class_and_says_what_its_hardware_is() -> None:
+    for device_class in CLASSES:
+        profile = load(REPO / "roles" / device_class / "vars/profile.yml")[f"{device_class}_profile"]
+        assert profile["name"] == device_class
+        assert profile["detected"]
+        assert profile["architectures"]
+    assert set(ROLES) - set(WITH_VARIABLES) == set(CLASSES)
+
+
+def test_the_filters_defaults_are_the_roles() -> None:
+    assert defaults("runtime")["runtime_http"] == DEFAULT_HTTP
+    assert defaults("runtime")["runtime_line"] == DEFAULT_LINE
+
+
+def used(pattern: str, *paths: Path) -> Set[str]:
+    """Names that match in files."""
+    return set().union(
+        *(re.findall(pattern, path.read_text(encoding="utf-8"), re.MULTILINE) for path in paths)
+    )
+
+
+def test_the_bundle_playbook_has_the_variables_that_are_known() -> None:
+    assert used(r"\b(bundle_[a-z_]+) \|", REPO / "playbooks/bundle.yml") == BUNDLE
+
+
+def test_inventories_use_no_variable_that_is_unknown() -> None:
+    files = list((REPO / "inventories").rglob("*.yml"))
+    names = used(r"^\s*#?\s*((?:bundle|depot|release|runtime)_[a-z_]+):", *files)
+    assert names <= known()
+
+
+def test_exported_facts_are_set_by_the_release_role() -> None:
+    assert used(r"^\s+(release_plan|release_verdict):", *(REPO / "roles/release/tasks").iterdir()) == EXPORTED
+
+
+@pytest.mark.parametrize("playbook", sorted((REPO / "playbooks").glob("*.yml")), ids=lambda path: path.stem)
+def test_playbooks_gather_no_facts(playbook: Path) -> None:
+    for play in load(playbook):
+        assert "ansible.builtin.import_playbook" in play or play["gather_facts"] is False
+
+
+def test_no_role_names_a_group_or_reads_the_runtimes_source() -> None:
+    for path in (REPO / "roles").rglob("*.yml"):
+        text = path.read_text(encoding="utf-8")
+        assert "groups[" not in text, path
+        assert "../runtime" not in text, path
