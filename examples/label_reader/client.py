@@ -88,7 +88,7 @@ class Client:
         devices: Mapping[str, str],
         *,
         model: str = "label-reader",
-        rate: float = 8.0,
+        rate: float = 5.0,
         stock: Optional[Sequence[Label]] = None,
     ) -> None:
         self._urls = {name: f"{url.rstrip('/')}/v2/models/{model}/infer" for name, url in devices.items()}
@@ -225,7 +225,7 @@ def main() -> int:
     )
     parser.add_argument("--seconds", type=float, default=10.0, help="how long (default: 10)")
     parser.add_argument(
-        "--rate", type=float, default=8.0, help="requests a second to each device (default: 8)"
+        "--rate", type=float, default=5.0, help="requests a second to each device (default: 5)"
     )
     parser.add_argument("--live", action="append", help="a version that may answer (default: any)")
     arguments = parser.parse_args()
