@@ -22,7 +22,7 @@ from edgeai_runtime.generations.keeper_client import KeeperClient
 from edgeai_runtime.keeper import Timing
 from edgeai_runtime.paths import Paths
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 FAST = {
     "tick": 0.02,
     "heartbeat": 5.0,
