@@ -120,7 +120,9 @@ def stop_supervisor(module: AnsibleModule, root: str, pid: int) -> None:
     give_up = time.monotonic() + module.params["stop_timeout_s"]
     while running_supervisor(root) is not None:
         if time.monotonic() > give_up:
-            raise Refused(f"process {pid} did not end within {module.params['stop_timeout_s']:g} s; look at "
+            fail(
+                module,
+                f"process {pid} did not end within {module.params['stop_timeout_s']:g} s; look at "
                 f"{root}/var/lib/edgeai/*.log, end it, then run this again.",
                 kind="still_running",
             )
@@ -135,7 +137,7 @@ def remove_units(module: AnsibleModule, units: List[str]) -> None:
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
         if done.returncode:
             said = " ".join(done.stdout.decode(errors="replace").split())
-            raise Refused(f"{' '.join(command)} failed: {said}", kind="still_running")
+            fail(module, f"{' '.join(command)} failed: {said}", kind="still_running")
         if command is commands[0]:
             for unit in units:
                 os.unlink(unit)
@@ -149,7 +151,9 @@ def make_directories(module: AnsibleModule, root: str) -> List[str]:
             wanted = pwd.getpwnam(module.params["owner"])
         except KeyError:
             if not module.check_mode:  # in check mode nobody has made the user yet
-                raise Refused(f"there is no user {module.params['owner']} on this device; make the user first.",
+                fail(
+                    module,
+                    f"there is no user {module.params['owner']} on this device; make the user first.",
                     kind="bad_input",
                 )
     made, given = [], []

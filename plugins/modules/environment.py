@@ -135,11 +135,15 @@ def fetch(module: AnsibleModule, path: str, wheel: Dict[str, Any]) -> None:
         with opener.open(url, timeout=60) as response:
             data = response.read(wheel["size"] + 1)
     except (OSError, ValueError) as error:
-        raise Refused(f"{url} cannot be fetched ({error}); check that the depot runs and holds this bundle.",
+        fail(
+            module,
+            f"{url} cannot be fetched ({error}); check that the depot runs and holds this bundle.",
             kind="transfer",
         )
     if hashlib.sha256(data).hexdigest() != digest:
-        raise Refused(f"{url} is not the runtime's wheel of the signed bundle; copy the bundle to the depot again.",
+        fail(
+            module,
+            f"{url} is not the runtime's wheel of the signed bundle; copy the bundle to the depot again.",
             kind="untrusted",
         )
     directory = os.path.dirname(path)

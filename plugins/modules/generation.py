@@ -2,7 +2,7 @@
 # Copyright: edgeai.fleet authors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The documentation of an action; plugins/action/generation.py does it, on the device's own command."""
+"""Moves a device from one generation to another, and back."""
 
 from __future__ import annotations
 
@@ -122,3 +122,119 @@ version:
   type: str
   returned: for V(rolled_back)
 """
+
+from typing import Any, Dict, List, NamedTuple
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.edgeai.fleet.plugins.module_utils.edgeai_command import (
+    Answer,
+    ask_device,
+    device_argument_spec,
+    fail,
+    finish,
+)
+
+
+class Step(NamedTuple):
+    """One command of the device. `would` says in check mode what it is for; `predicts`: it knows --check."""
+
+    arguments: List[str]
+    would: str
+    predicts: bool = True
+
+
+def steps(params: Dict[str, Any]) -> List[Step]:
+    """The commands that lead to the state."""
+    actor = ["--actor", params["actor"]]
+    what, arguments = target(params)
+    deadline = ["--deadline", str(params["deadline_s"])]
+    trial = Step(["trial", *arguments, *deadline, *actor], f"would try {what}")
+    soak = Step(["soak", "--seconds", str(params["soak_s"])], "would watch it", predicts=False)
+    confirm = Step(["confirm", *actor], "would confirm it")
+    if params["state"] == "trial":
+        return [trial]
+    if params["state"] == "soaked":
+        return [soak]
+    if params["state"] == "confirmed":
+        return [*([trial] if arguments else []), *([soak] if params["soak_s"] else []), confirm]
+    to = ["--to", params["version"]] if params["version"] else []
+    would = f"would take {params['name']} back to {params['version'] or 'the version before'}"
+    return [Step(["rollback", "--release", params["name"], *to, *actor], would)]
+
+
+def target(params: Dict[str, Any]) -> Any:
+    """What is tried, in words and as arguments; both empty when nothing is."""
+    if params["environment"]:
+        return f"the environment {params['environment'][:12]}", ["--environment", params["environment"]]
+    if params["name"]:
+        return f"{params['name']} {params['version']}", ["--release", params["name"], str(params["version"])]
+    return "", []
+
+
+def measured(verdict: Dict[str, Any]) -> str:
+    """The gates of a verdict in a line: what was measured, and what is required."""
+    return ", ".join(
+        f"{gate['gate']} {gate['measured']:.4g} (required {gate['required']:g})"
+        for gate in verdict.get("gates", [])
+        if gate["measured"] is not None
+    )
+
+
+def walk(module: AnsibleModule, todo: List[Step]) -> Answer:
+    """Take the steps until the generation is confirmed; what was said adds up.
+
+    Check mode ends at the first step that would change something: what follows depends on it.
+    """
+    result: Answer = {"changed": False, "actions": []}
+    for step in todo:
+        if module.check_mode and not step.predicts:
+            continue
+        answer = ask_device(module, *step.arguments, *(["--check"] if module.check_mode else []))
+        if answer is None:
+            answer = {"changed": True, "actions": [step.would]}
+        figures = measured(answer.get("verdict") or {})
+        if figures:
+            answer["measured"] = figures
+            answer["actions"] = [f"measured {figures}", *answer.get("actions", [])]
+        result = {
+            **result,
+            **answer,
+            "changed": result["changed"] or answer["changed"],
+            "actions": [*result["actions"], *answer.get("actions", [])],
+        }
+        if answer.get("phase") == "confirmed" or (module.check_mode and result["changed"]):
+            break
+    return result
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec=device_argument_spec(
+            state={
+                "type": "str",
+                "choices": ["trial", "soaked", "confirmed", "rolled_back"],
+                "required": True,
+            },
+            name={"type": "str"},
+            version={"type": "str"},
+            environment={"type": "str"},
+            deadline_s={"type": "float", "default": 600.0},
+            soak_s={"type": "float"},
+            actor={"type": "str", "default": "ansible"},
+        ),
+        mutually_exclusive=[("name", "environment")],
+        required_if=[
+            ("state", "trial", ["name", "environment"], True),
+            ("state", "soaked", ["soak_s"]),
+            ("state", "rolled_back", ["name"]),
+        ],
+        supports_check_mode=True,
+    )
+    params = module.params
+    if params["name"] and not params["version"] and params["state"] != "rolled_back":
+        fail(module, f"{params['name']} needs a version to be tried; give it.", kind="bad_input")
+    finish(module, walk(module, steps(params)), would="", already="there was nothing to do")
+
+
+if __name__ == "__main__":
+    main()

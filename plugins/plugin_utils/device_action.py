@@ -1,10 +1,11 @@
 # Copyright: edgeai.fleet authors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What all actions on a device share: a lost device is a failure that `rescue` can see.
+"""Runs a device module and makes a lost device a failure that `rescue` can see.
 
 Ansible drops an unreachable host from the play without its `rescue`, and when a whole batch is
-unreachable no later play runs: a rollout would end without a verdict.
+unreachable no later play runs: a rollout would end without a verdict. Every module that runs on a
+device has an action of its name in plugins/action, which is this one.
 """
 
 from __future__ import annotations
@@ -14,16 +15,16 @@ from typing import Any, Dict, Optional
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 
-Result = Dict[str, Any]
-
 
 class DeviceAction(ActionBase):  # type: ignore[misc]
-    """Runs the module of the same name on the device, unless `act` says otherwise."""
+    """The module of the same name, run as every module is."""
 
-    def run(self, tmp: Optional[str] = None, task_vars: Optional[Dict[str, Any]] = None) -> Result:
-        result: Result = super().run(tmp, task_vars)
+    _supports_async = True
+
+    def run(self, tmp: Optional[str] = None, task_vars: Optional[Dict[str, Any]] = None) -> Dict[str, Any]:
+        result: Dict[str, Any] = super().run(tmp, task_vars)
         try:
-            return {**result, **self.act(task_vars or {})}
+            result.update(self._execute_module(task_vars=task_vars, wrap_async=self._task.async_val))
         except AnsibleConnectionFailure as error:
             said = " ".join(str(error.message).split()).rpartition("over ssh: ")[2].rstrip(".")
             return {
@@ -36,8 +37,4 @@ class DeviceAction(ActionBase):  # type: ignore[misc]
             }
         finally:
             self._remove_tmp_path(self._connection._shell.tmpdir)
-
-    def act(self, task_vars: Dict[str, Any]) -> Result:
-        """What is done; AnsibleConnectionFailure means that the device was lost."""
-        result: Result = self._execute_module(task_vars=task_vars)
         return result
