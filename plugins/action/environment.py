@@ -5,6 +5,6 @@
 
 from __future__ import annotations
 
-from ansible_collections.edgeai.fleet.plugins.plugin_utils.device_action import DeviceAction as ActionModule
+from ansible_collections.edgeai.fleet.plugins.plugin_utils.device_action import ModuleOnDevice as ActionModule
 
 __all__ = ["ActionModule"]

@@ -111,7 +111,7 @@ import os
 import sys
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.edgeai.fleet.plugins.module_utils.edgeai_command import ask, finish
+from ansible_collections.edgeai.fleet.plugins.module_utils.edgeai_command import ask, conclude
 
 
 def main() -> None:
@@ -139,8 +139,7 @@ def main() -> None:
         command += ["--release", os.path.abspath(release)]
     command += ["--expires-days", str(params["expires_days"])]
     command += ["--check"] if module.check_mode else []
-    answer = ask(module, command)
-    finish(module, answer, would="", already=f"{answer.get('path')} holds all of it")
+    conclude(module, lambda: ask(command), already=f"{os.path.abspath(params['path'])} holds all of it")
 
 
 if __name__ == "__main__":

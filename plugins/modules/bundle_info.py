@@ -87,7 +87,7 @@ import os
 import sys
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.edgeai.fleet.plugins.module_utils.edgeai_command import Answer, ask
+from ansible_collections.edgeai.fleet.plugins.module_utils.edgeai_command import Answer, Refused, ask
 
 
 def sentence(bundle: Answer) -> str:
@@ -108,12 +108,14 @@ def main() -> None:
     params = module.params
     command = [params["python"] or sys.executable, "-m", "edgeai_runtime", "--json", "bundle", "show"]
     command += ["--depot", params["depot_url"], "--root-json", os.path.abspath(params["root_json"])]
-    answer = ask(module, command, tolerate=("bad_input", "transfer") if module.check_mode else ())
-    if not answer["ok"]:
-        message = answer["error"]["message"]
-        module.exit_json(
-            changed=False, readable=False, locks={}, msg=f"check mode goes on without a bundle: {message}"
-        )
+    try:
+        answer = ask(command)
+    except Refused as refused:
+        # In check mode there may be no bundle yet.
+        if not (module.check_mode and refused.failure["kind"] in ("bad_input", "transfer")):
+            module.fail_json(**refused.failure)
+        said = f"check mode goes on without a bundle: {refused}"
+        module.exit_json(changed=False, readable=False, locks={}, msg=said)
     bundle = {key: value for key, value in answer.items() if key not in ("ok", "changed", "actions")}
     module.exit_json(changed=False, readable=True, msg=sentence(bundle), **bundle)
 

@@ -86,9 +86,9 @@ from typing import List, Optional
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.edgeai.fleet.plugins.module_utils.edgeai_command import (
     Answer,
+    Refused,
+    conclude,
     device_argument_spec,
-    fail,
-    finish,
 )
 
 OURS = ("opt/edgeai", "var/lib/edgeai", "etc/edgeai", "run/edgeai")
@@ -115,13 +115,12 @@ def running_supervisor(root: str) -> Optional[int]:
 
 
 def stop_supervisor(module: AnsibleModule, root: str, pid: int) -> None:
-    """End supervisord, which drains and ends what it runs; the module fails when it stays."""
+    """End supervisord, which drains and ends what it runs; raises Refused when it stays."""
     os.kill(pid, signal.SIGTERM)
     give_up = time.monotonic() + module.params["stop_timeout_s"]
     while running_supervisor(root) is not None:
         if time.monotonic() > give_up:
-            fail(
-                module,
+            raise Refused(
                 f"process {pid} did not end within {module.params['stop_timeout_s']:g} s; look at "
                 f"{root}/var/lib/edgeai/*.log, end it, then run this again.",
                 kind="still_running",
@@ -130,14 +129,14 @@ def stop_supervisor(module: AnsibleModule, root: str, pid: int) -> None:
 
 
 def remove_units(module: AnsibleModule, units: List[str]) -> None:
-    """Stop, disable and delete our units; the module fails with systemctl's words."""
+    """Stop, disable and delete our units; raises Refused with systemctl's words."""
     names = [os.path.basename(unit) for unit in units]
     commands = [["systemctl", "disable", "--now", *names], ["systemctl", "daemon-reload"]]
     for command in commands:
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
         if done.returncode:
             said = " ".join(done.stdout.decode(errors="replace").split())
-            fail(module, f"{' '.join(command)} failed: {said}", kind="still_running")
+            raise Refused(f"{' '.join(command)} failed: {said}", kind="still_running")
         if command is commands[0]:
             for unit in units:
                 os.unlink(unit)
@@ -151,11 +150,10 @@ def make_directories(module: AnsibleModule, root: str) -> List[str]:
             wanted = pwd.getpwnam(module.params["owner"])
         except KeyError:
             if not module.check_mode:  # in check mode nobody has made the user yet
-                fail(
-                    module,
+                raise Refused(
                     f"there is no user {module.params['owner']} on this device; make the user first.",
                     kind="bad_input",
-                )
+                ) from None
     made, given = [], []
     for name in OURS:
         path = os.path.join(root, name)
@@ -208,16 +206,26 @@ def read(path: str) -> Optional[bytes]:
         return None
 
 
-def take_off(module: AnsibleModule, root: str) -> List[str]:
-    """Stop and remove everything of ours; returns what was (or would be) done."""
+def put_in_place(module: AnsibleModule, root: str) -> Answer:
+    """Make directories and write settings."""
+    actions = make_directories(module, root)
+    written = write_files(module, root)
+    if written:
+        actions.append(said(module, "write", "wrote", written))
+    return {"changed": bool(actions), "actions": actions, "files": written}
+
+
+def take_off(module: AnsibleModule, root: str) -> Answer:
+    """Stop and remove everything of ours."""
     units = sorted(glob.glob(UNITS)) if root == "/" else []
     pid = running_supervisor(root)
     there = [name for name in OURS if os.path.isdir(os.path.join(root, name))]
     actions = [said(module, "stop", "stopped", ["the services"])] if units or pid is not None else []
     removed = [*map(os.path.basename, units), *there]
     actions += [said(module, "remove", "removed", removed)] if removed else []
+    answer: Answer = {"changed": bool(actions), "actions": actions}
     if module.check_mode:
-        return actions
+        return answer
     if units:
         remove_units(module, units)
     if pid is not None:
@@ -230,7 +238,7 @@ def take_off(module: AnsibleModule, root: str) -> List[str]:
     for path in (os.path.normpath(os.path.join(root, name)) for name in ABOVE if root != "/"):
         if os.path.isdir(path) and not os.listdir(path):
             os.rmdir(path)
-    return actions
+    return answer
 
 
 def main() -> None:
@@ -245,15 +253,8 @@ def main() -> None:
     )
     root = os.path.abspath(module.params["root"])
     if module.params["state"] == "absent":
-        actions = take_off(module, root)
-        answer: Answer = {"changed": bool(actions), "actions": actions}
-        finish(module, answer, would="", already="nothing of ours is there")
-    actions = make_directories(module, root)
-    written = write_files(module, root)
-    if written:
-        actions.append(said(module, "write", "wrote", written))
-    answer = {"changed": bool(actions), "actions": actions, "files": written}
-    finish(module, answer, would="", already="everything is in place")
+        conclude(module, lambda: take_off(module, root), already="nothing of ours is there")
+    conclude(module, lambda: put_in_place(module, root), already="everything is in place")
 
 
 if __name__ == "__main__":

@@ -103,11 +103,10 @@ from typing import Any, Dict
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.edgeai.fleet.plugins.module_utils.edgeai_command import (
     Answer,
+    Refused,
     ask,
+    conclude,
     device_argument_spec,
-    fail,
-    finish,
-    owner_of,
 )
 
 
@@ -126,7 +125,7 @@ def is_there(path: str, wheel: Dict[str, Any]) -> bool:
 
 
 def fetch(module: AnsibleModule, path: str, wheel: Dict[str, Any]) -> None:
-    """Fetch the wheel from the depot by its digest; the module fails when it is another."""
+    """Fetch the wheel from the depot by its digest; raises Refused when it is another."""
     digest = wheel["sha256"]
     url = "{}/blobs/sha256/{}/{}".format(module.params["depot_url"].rstrip("/"), digest[:2], digest)
     # The depot is inside the factory: a proxy of the machine's environment would only be in the way.
@@ -135,14 +134,12 @@ def fetch(module: AnsibleModule, path: str, wheel: Dict[str, Any]) -> None:
         with opener.open(url, timeout=60) as response:
             data = response.read(wheel["size"] + 1)
     except (OSError, ValueError) as error:
-        fail(
-            module,
+        raise Refused(
             f"{url} cannot be fetched ({error}); check that the depot runs and holds this bundle.",
             kind="transfer",
-        )
+        ) from None
     if hashlib.sha256(data).hexdigest() != digest:
-        fail(
-            module,
+        raise Refused(
             f"{url} is not the runtime's wheel of the signed bundle; copy the bundle to the depot again.",
             kind="untrusted",
         )
@@ -165,8 +162,7 @@ def build(module: AnsibleModule, bootstrap: str) -> Answer:
     command += ["--check"] if module.check_mode else []
     # Bytecode has no place beside a wheel, and the wheel needs nothing that is installed.
     environment = {"PYTHONPATH": bootstrap, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONNOUSERSITE": "1"}
-    opt = os.path.join(params["root"], "opt", "edgeai")
-    return ask(module, command, environment, run_as=owner_of(opt))
+    return ask(command, environment)
 
 
 def predict(root: str, lock: str) -> Answer:
@@ -174,6 +170,27 @@ def predict(root: str, lock: str) -> Answer:
     path = os.path.join(root, "opt", "edgeai", "envs", lock)
     said = f"would build the environment {lock[:12]}"
     return {"changed": True, "environment": lock, "path": path, "actions": [said]}
+
+
+def bring(module: AnsibleModule) -> Answer:
+    """The wheel, and what it builds."""
+    params = module.params
+    wheel = params["wheel"]
+    bootstrap = bootstrap_path(params["root"], wheel)
+    there = is_there(bootstrap, wheel)
+    answer: Answer = {"changed": False, "actions": [], "bootstrap": bootstrap}
+    if not there:
+        answer["changed"] = True
+        answer["actions"] = [f"{'would fetch' if module.check_mode else 'fetched'} {wheel['filename']}"]
+        if not module.check_mode:
+            fetch(module, bootstrap, wheel)
+    if params["lock_sha256"]:
+        runs = there or not module.check_mode
+        built = build(module, bootstrap) if runs else predict(params["root"], params["lock_sha256"])
+        changed = answer["changed"] or built["changed"]
+        actions = [*answer["actions"], *built.get("actions", [])]
+        answer.update(built, changed=changed, actions=actions)
+    return answer
 
 
 def main() -> None:
@@ -194,23 +211,7 @@ def main() -> None:
         ),
         supports_check_mode=True,
     )
-    params = module.params
-    wheel = params["wheel"]
-    bootstrap = bootstrap_path(params["root"], wheel)
-    there = is_there(bootstrap, wheel)
-    answer: Answer = {"changed": False, "actions": [], "bootstrap": bootstrap}
-    if not there:
-        answer["changed"] = True
-        answer["actions"] = [f"{'would fetch' if module.check_mode else 'fetched'} {wheel['filename']}"]
-        if not module.check_mode:
-            fetch(module, bootstrap, wheel)
-    if params["lock_sha256"]:
-        runs = there or not module.check_mode
-        built = build(module, bootstrap) if runs else predict(params["root"], params["lock_sha256"])
-        changed = answer["changed"] or built["changed"]
-        actions = [*answer["actions"], *built.get("actions", [])]
-        answer.update(built, changed=changed, actions=actions)
-    finish(module, answer, would="", already="it is complete")
+    conclude(module, lambda: bring(module), already="it is complete")
 
 
 if __name__ == "__main__":

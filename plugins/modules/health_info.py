@@ -2,7 +2,7 @@
 # Copyright: edgeai.fleet authors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reports what a device serves and how it does."""
+"""The documentation of an action; plugins/action/health_info.py does it, on the controller."""
 
 from __future__ import annotations
 
@@ -91,32 +91,3 @@ msg:
   type: str
   returned: always
 """
-
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.edgeai.fleet.plugins.module_utils.edgeai_command import (
-    Answer,
-    ask_device,
-    device_argument_spec,
-)
-
-
-def sentence(health: Answer) -> str:
-    """The report in one line."""
-    models = ", ".join(f"{name} {version}" for name, version in sorted(health.get("models", {}).items()))
-    reason = f" ({health['reason']})" if health.get("reason") else ""
-    return (
-        f"generation {health.get('generation')} with {models or 'no model'}: {health.get('verdict')}{reason}"
-    )
-
-
-def main() -> None:
-    module = AnsibleModule(argument_spec=device_argument_spec(), supports_check_mode=True)
-    answer = ask_device(module, "health")
-    told = answer or {}
-    health = {key: value for key, value in told.items() if key not in ("ok", "changed", "actions")}
-    msg = sentence(health) if answer else "would report once the device is provisioned"
-    module.exit_json(changed=False, provisioned=answer is not None, health=health, msg=msg)
-
-
-if __name__ == "__main__":
-    main()

@@ -2,7 +2,7 @@
 # Copyright: edgeai.fleet authors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Converts a release's model on the device it is for."""
+"""The documentation of an action; plugins/action/model_convert.py does it, on the controller."""
 
 from __future__ import annotations
 
@@ -83,32 +83,3 @@ table:
   elements: dict
   returned: success
 """
-
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.edgeai.fleet.plugins.module_utils.edgeai_command import (
-    ask_device,
-    device_argument_spec,
-    finish,
-)
-
-
-def main() -> None:
-    module = AnsibleModule(
-        argument_spec=device_argument_spec(
-            name={"type": "str", "required": True},
-            version={"type": "str", "required": True},
-        ),
-        supports_check_mode=True,
-    )
-    name, version = module.params["name"], module.params["version"]
-    answer = ask_device(module, "convert", name, version, *(["--check"] if module.check_mode else []))
-    finish(
-        module,
-        answer,
-        f"would convert {name} {version} for this device",
-        f"{name} {version} is converted for this device",
-    )
-
-
-if __name__ == "__main__":
-    main()

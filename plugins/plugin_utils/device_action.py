@@ -1,32 +1,34 @@
 # Copyright: edgeai.fleet authors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs a device module and makes a lost device a failure that `rescue` can see.
+"""Makes a lost device a failure that `rescue` can see.
 
 Ansible drops an unreachable host from the play without its `rescue`, and when a whole batch is
-unreachable no later play runs: a rollout would end without a verdict. Every module that runs on a
-device has an action of its name in plugins/action, which is this one.
+unreachable no later play runs: a rollout would end without a verdict. Everything that runs on a
+device has an action of its name in plugins/action, which is one of these.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any, Dict, Optional
 
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 
+Result = Dict[str, Any]
+
 
 class DeviceAction(ActionBase):  # type: ignore[misc]
-    """The module of the same name, run as every module is."""
+    """Something done on a device; `work` says what."""
 
-    _supports_async = True
-
-    def run(self, tmp: Optional[str] = None, task_vars: Optional[Dict[str, Any]] = None) -> Dict[str, Any]:
-        result: Dict[str, Any] = super().run(tmp, task_vars)
+    def run(self, tmp: Optional[str] = None, task_vars: Optional[Dict[str, Any]] = None) -> Result:
+        result: Result = super().run(tmp, task_vars)
         try:
-            result.update(self._execute_module(task_vars=task_vars, wrap_async=self._task.async_val))
+            result.update(self.work(task_vars or {}))
         except AnsibleConnectionFailure as error:
-            said = " ".join(str(error.message).split()).rpartition("over ssh: ")[2].rstrip(".")
+            # Ansible's own words in front say what it was about to do, and send to a log.
+            said = re.split("(?:over|via) ssh: ", " ".join(str(error.message).split()))[-1].rstrip(".")
             return {
                 **result,
                 "failed": True,
@@ -37,4 +39,18 @@ class DeviceAction(ActionBase):  # type: ignore[misc]
             }
         finally:
             self._remove_tmp_path(self._connection._shell.tmpdir)
+        return result
+
+    def work(self, task_vars: Dict[str, Any]) -> Result:
+        """The result of the task; raises AnsibleConnectionFailure for a lost device."""
+        raise NotImplementedError
+
+
+class ModuleOnDevice(DeviceAction):
+    """The module of the same name, run as every module is."""
+
+    _supports_async = True
+
+    def work(self, task_vars: Dict[str, Any]) -> Result:
+        result: Result = self._execute_module(task_vars=task_vars, wrap_async=self._task.async_val)
         return result

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List
 
 import pytest
+from ansible.plugins.loader import init_plugin_loader
 
 REPO = Path(__file__).resolve().parents[2]
 BUILD = REPO / ".build"
@@ -18,7 +19,7 @@ COLLECTION = BUILD / "ansible_collections" / "edgeai" / "fleet"
 if not COLLECTION.exists():  # `make setup` links it; pytest by hand may come first
     COLLECTION.parent.mkdir(parents=True, exist_ok=True)
     COLLECTION.symlink_to("../../..")
-sys.path.insert(0, str(BUILD))
+init_plugin_loader([str(BUILD)])  # ansible_collections is importable from here on
 
 Module = Callable[..., Dict[str, Any]]
 
@@ -36,6 +37,40 @@ def run_module(capsys: pytest.CaptureFixture[str]) -> Module:
             module.main()
         result: Dict[str, Any] = json.loads(capsys.readouterr().out)
         assert result.get("failed", False) == (end.value.code != 0)
+        return result
+
+    return run
+
+
+@pytest.fixture
+def run_action(tmp_path: Path) -> Module:
+    """Run an action with arguments over a real local connection; returns what a play would get."""
+    from ansible.errors import AnsibleActionFail
+    from ansible.parsing.dataloader import DataLoader
+    from ansible.playbook.play_context import PlayContext
+    from ansible.playbook.task import Task
+    from ansible.plugins.loader import action_loader, connection_loader
+    from ansible.template import Templar
+
+    loader = DataLoader()
+    loader.set_basedir(str(tmp_path))
+    connection = connection_loader.get("local", PlayContext())
+
+    def run(name: str, /, check: bool = False, **arguments: Any) -> Dict[str, Any]:
+        task = Task.load({"name": "Ask", f"edgeai.fleet.{name}": arguments, "check_mode": check})
+        action = action_loader.get(
+            f"edgeai.fleet.{name}",
+            task=task,
+            connection=connection,
+            play_context=PlayContext(),
+            loader=loader,
+            templar=Templar(loader),
+            shared_loader_obj=None,
+        )
+        try:
+            result: Dict[str, Any] = action.run(task_vars={})
+        except AnsibleActionFail as error:  # the executor makes this of it
+            return {"failed": True, "msg": str(error)}
         return result
 
     return run

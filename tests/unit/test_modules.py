@@ -1,10 +1,12 @@
-"""What modules ask a device's `edgeai`, and how its answer becomes Ansible's."""
+"""What actions and modules ask a device's `edgeai`, and how its answer becomes Ansible's."""
 
 from __future__ import annotations
 
+import importlib
 from typing import Any, Dict, List
 
 import pytest
+import yaml
 
 DONE = {"ok": True, "changed": True, "actions": ["did it"]}
 TRIED = {
@@ -53,10 +55,10 @@ CONFIRMED = {"ok": True, "changed": False, "phase": "confirmed", "generation": 3
     ],
 )
 def test_arguments_become_the_devices_command(
-    device: Any, run_module: Any, module: str, arguments: Dict[str, Any], asked: List[str]
+    device: Any, run_action: Any, module: str, arguments: Dict[str, Any], asked: List[str]
 ) -> None:
     device.answers(DONE)
-    result = run_module(module, root=str(device.root), **arguments)
+    result = run_action(module, root=str(device.root), **arguments)
     assert device.asked == [asked]
     assert result["changed"] is True
     assert result["actions"] == ["did it"]
@@ -75,71 +77,80 @@ def test_arguments_become_the_devices_command(
         ("generation", {"state": "rolled_back", "name": "reader"}),
     ],
 )
-class TestEveryChangingModule:
+class TestEveryChange:
     def test_asks_for_a_prediction_in_check_mode(
-        self, device: Any, run_module: Any, module: str, arguments: Any
+        self, device: Any, run_action: Any, module: str, arguments: Any
     ) -> None:
         device.answers({"ok": True, "changed": True, "actions": ["would do it"]})
-        result = run_module(module, check=True, root=str(device.root), **arguments)
+        result = run_action(module, check=True, root=str(device.root), **arguments)
         assert device.asked[0][-1] == "--check"
         assert result["msg"] == "would do it"
 
     def test_predicts_a_change_on_a_device_with_nothing_on_it(
-        self, device: Any, run_module: Any, module: str, arguments: Any
+        self, device: Any, run_action: Any, module: str, arguments: Any
     ) -> None:
-        result = run_module(module, check=True, root=str(device.root), **arguments)
+        result = run_action(module, check=True, root=str(device.root), **arguments)
         assert result["changed"] is True
         assert result["msg"].startswith("would ")
 
     def test_fails_in_one_sentence_on_a_device_with_nothing_on_it(
-        self, device: Any, run_module: Any, module: str, arguments: Any
+        self, device: Any, run_action: Any, module: str, arguments: Any
     ) -> None:
-        result = run_module(module, root=str(device.root), **arguments)
+        result = run_action(module, root=str(device.root), **arguments)
         assert result["failed"] is True
         assert result["kind"] == "not_provisioned"
         assert "run the playbook edgeai.fleet.provision for it first" in result["msg"]
 
     def test_fails_with_the_devices_own_sentence(
-        self, device: Any, run_module: Any, module: str, arguments: Any
+        self, device: Any, run_action: Any, module: str, arguments: Any
     ) -> None:
         error = {"kind": "gate_failed", "message": "Not good enough.", "details": {"gates": [1]}}
         device.answers({"ok": False, "error": error}, status=1)
-        result = run_module(module, root=str(device.root), **arguments)
+        result = run_action(module, root=str(device.root), **arguments)
         assert (result["failed"], result["msg"], result["kind"]) == (True, "Not good enough.", "gate_failed")
         assert result["details"] == {"gates": [1]}
 
     def test_reports_no_change_when_the_device_did_not(
-        self, device: Any, run_module: Any, module: str, arguments: Any
+        self, device: Any, run_action: Any, module: str, arguments: Any
     ) -> None:
         device.answers({"ok": True, "changed": False, "actions": []})
-        result = run_module(module, root=str(device.root), **arguments)
+        result = run_action(module, root=str(device.root), **arguments)
         assert result["changed"] is False
         assert result["msg"]
         assert "diff" not in result
 
 
-def test_a_command_without_an_answer_is_told_with_its_last_words(device: Any, run_module: Any) -> None:
+@pytest.mark.parametrize("name", ["generation", "health_info", "model_convert", "release"])
+def test_an_action_takes_what_its_documentation_says(name: str) -> None:
+    documented = importlib.import_module(f"ansible_collections.edgeai.fleet.plugins.modules.{name}")
+    action = importlib.import_module(f"ansible_collections.edgeai.fleet.plugins.action.{name}")
+    options = yaml.safe_load(documented.DOCUMENTATION).get("options", {})
+    described = {key: {k: v for k, v in option.items() if k != "description"} for key, option in options.items()}
+    assert action.ActionModule.OPTIONS == described
+
+
+def test_a_command_without_an_answer_is_told_with_its_last_words(device: Any, run_action: Any) -> None:
     device.answers(status=3, stderr="lots\nof words\nImportError: no numpy\n")
-    result = run_module("release", root=str(device.root), name="reader", version="1.0.0")
+    result = run_action("release", root=str(device.root), name="reader", version="1.0.0")
     assert "status 3 and without an answer (ImportError: no numpy)" in result["msg"]
     assert "run it by hand to see more" in result["msg"]
 
 
-def test_devices_that_did_the_same_say_the_same(device: Any, run_module: Any) -> None:
+def test_devices_that_did_the_same_say_the_same(device: Any, run_action: Any) -> None:
     device.answers(
         {"ok": True, "changed": True, "actions": [f"installed {device.root}/opt/edgeai/bin/keeper"]}
     )
-    result = run_module("release", root=str(device.root), name="reader", version="1.0.0")
+    result = run_action("release", root=str(device.root), name="reader", version="1.0.0")
     assert result["actions"] == ["installed opt/edgeai/bin/keeper"]
 
 
 class TestAGeneration:
-    def test_to_be_confirmed_is_tried_watched_and_confirmed(self, device: Any, run_module: Any) -> None:
+    def test_to_be_confirmed_is_tried_watched_and_confirmed(self, device: Any, run_action: Any) -> None:
         soaked = {"ok": True, "changed": False, "requests": 7, "errors": 0, "actions": ["watched"]}
         device.answers(
             TRIED, soaked, {"ok": True, "changed": True, "generation": 4, "actions": ["confirmed"]}
         )
-        result = run_module(
+        result = run_action(
             "generation", root=str(device.root), state="confirmed", name="reader", version="1.0.0", soak_s=1
         )
         assert [call[0] for call in device.asked] == ["trial", "soak", "confirm"]
@@ -147,29 +158,29 @@ class TestAGeneration:
         assert result["actions"][1:] == ["switched to generation 4", "watched", "confirmed"]
         assert (result["requests"], result["generation"]) == (7, 4)
 
-    def test_that_is_confirmed_is_left_alone(self, device: Any, run_module: Any) -> None:
+    def test_that_is_confirmed_is_left_alone(self, device: Any, run_action: Any) -> None:
         device.answers(CONFIRMED)
-        result = run_module(
+        result = run_action(
             "generation", root=str(device.root), state="confirmed", environment="abc", soak_s=1
         )
         assert [call[0] for call in device.asked] == ["trial"]
         assert result["changed"] is False
 
-    def test_tells_what_was_measured_and_what_is_required(self, device: Any, run_module: Any) -> None:
+    def test_tells_what_was_measured_and_what_is_required(self, device: Any, run_action: Any) -> None:
         device.answers(TRIED)
-        result = run_module("generation", root=str(device.root), state="trial", name="r", version="1.0.0")
+        result = run_action("generation", root=str(device.root), state="trial", name="r", version="1.0.0")
         assert result["measured"] == "exact_match 0.975 (required 0.95), p99_ms 41.23 (required 1500)"
         assert result["actions"][0] == f"measured {result['measured']}"
 
-    def test_is_not_watched_in_check_mode(self, device: Any, run_module: Any) -> None:
+    def test_is_not_watched_in_check_mode(self, device: Any, run_action: Any) -> None:
         device.answers(DONE)
-        result = run_module("generation", check=True, root=str(device.root), state="soaked", soak_s=300)
+        result = run_action("generation", check=True, root=str(device.root), state="soaked", soak_s=300)
         assert device.asked == []
         assert result["changed"] is False
 
-    def test_in_check_mode_ends_at_the_first_change(self, device: Any, run_module: Any) -> None:
+    def test_in_check_mode_ends_at_the_first_change(self, device: Any, run_action: Any) -> None:
         device.answers(TRIED)
-        run_module(
+        run_action(
             "generation", check=True, root=str(device.root), state="confirmed", name="r", version="1.0.0"
         )
         assert [call[0] for call in device.asked] == ["trial"]
@@ -185,31 +196,31 @@ class TestAGeneration:
         ],
     )
     def test_that_is_not_said_clearly_is_refused(
-        self, device: Any, run_module: Any, arguments: Dict[str, Any], said: str
+        self, device: Any, run_action: Any, arguments: Dict[str, Any], said: str
     ) -> None:
-        result = run_module("generation", root=str(device.root), **arguments)
+        result = run_action("generation", root=str(device.root), **arguments)
         assert said in result["msg"]
         assert device.asked == []
 
 
 class TestHealth:
-    def test_is_the_devices_own_report(self, device: Any, run_module: Any) -> None:
+    def test_is_the_devices_own_report(self, device: Any, run_action: Any) -> None:
         report = {"generation": 3, "models": {"reader": "1.0.0"}, "verdict": "confirmed", "reason": None}
         device.answers({"ok": True, **report})
-        result = run_module("health_info", root=str(device.root))
+        result = run_action("health_info", root=str(device.root))
         assert result["health"] == report
         assert result["changed"] is False
         assert result["msg"] == "generation 3 with reader 1.0.0: confirmed"
 
-    def test_gives_the_reason_of_a_verdict(self, device: Any, run_module: Any) -> None:
+    def test_gives_the_reason_of_a_verdict(self, device: Any, run_action: Any) -> None:
         device.answers(
             {"ok": True, "generation": 2, "models": {}, "verdict": "reverted", "reason": "it erred"}
         )
-        result = run_module("health_info", root=str(device.root))
+        result = run_action("health_info", root=str(device.root))
         assert result["msg"] == "generation 2 with no model: reverted (it erred)"
 
-    def test_of_a_bare_device_is_empty_in_check_mode(self, device: Any, run_module: Any) -> None:
-        result = run_module("health_info", check=True, root=str(device.root))
+    def test_of_a_bare_device_is_empty_in_check_mode(self, device: Any, run_action: Any) -> None:
+        result = run_action("health_info", check=True, root=str(device.root))
         assert (result["provisioned"], result["health"]) == (False, {})
 
 

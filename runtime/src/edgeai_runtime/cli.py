@@ -16,6 +16,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence
 
 from edgeai_runtime import __version__
 from edgeai_runtime.errors import EdgeAIError
+from edgeai_runtime.ownership import become_owner
 from edgeai_runtime.paths import Paths
 
 Progress = Callable[[str], None]
@@ -76,9 +77,7 @@ def _depot(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result
     return {}
 
 
-def _environment_build(
-    args: argparse.Namespace, paths: Paths, progress: Callable[[str], None]
-) -> Dict[str, Any]:
+def _environment_build(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
     from edgeai_runtime.environments import build_from_depot
 
     return _as_dict(
@@ -97,8 +96,7 @@ def _fetch(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result
     from edgeai_runtime.settings import load_device
     from edgeai_runtime.trust import fetch_release
 
-    device = load_device(paths)
-    return _as_dict(fetch_release(paths, device.depot_url, args.name, args.version, args.check, progress))
+    return _as_dict(fetch_release(paths, load_device(paths), args.name, args.version, args.check, progress))
 
 
 def _convert(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
@@ -159,13 +157,13 @@ def _rollback(args: argparse.Namespace, paths: Paths, progress: Progress) -> Res
     )
 
 
-def _health(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
+def _status(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
     from edgeai_runtime.generations import current_manifest
     from edgeai_runtime.generations.keeper_client import KeeperClient
     from edgeai_runtime.monitor import health
     from edgeai_runtime.settings import load_device
 
-    status = KeeperClient(paths).request({"command": "status"})
+    status = KeeperClient(paths).status()
     return {"changed": False, **health.report(load_device(paths), status, current_manifest(paths))}
 
 
@@ -193,6 +191,10 @@ def _serve(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result
     return {}
 
 
+# What reads or changes a device's own files; the others belong to whoever types them.
+_OWNERS = (_environment_build, _fetch, _convert, _trial, _soak, _confirm, _rollback, _status)
+
+
 def _add_check(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--check", action="store_true", help="say what would be done, change nothing")
 
@@ -217,9 +219,7 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run)
         return command
 
-    status = add(commands, "status", _health, "Show what this device serves and how it does")
-    add(commands, "health", _health, "The same as status")
-    status.set_defaults(run=_health)
+    add(commands, "status", _status, "Show what this device serves and how it does")
 
     infer = add(commands, "infer", _infer, "Send one image to a model and show the answer")
     infer.add_argument("image", type=Path)
@@ -349,7 +349,10 @@ def main(arguments: Optional[List[str]] = None) -> int:
         print(json.dumps({"progress": sentence}) if args.json else sentence, file=sys.stderr, flush=True)
 
     try:
-        result = {"ok": True, **args.run(args, Paths(args.root.absolute()), progress)}
+        paths = Paths(args.root.absolute())
+        if args.run in _OWNERS:
+            become_owner(paths)
+        result = {"ok": True, **args.run(args, paths, progress)}
     except EdgeAIError as error:
         if args.json:
             told = {"kind": error.kind, "message": error.message, "details": error.details}

@@ -14,6 +14,7 @@ from typing import Any, Dict, Iterable, List, Mapping, Sequence
 from edgeai_runtime.environments.lock import Lock, Wheel
 from edgeai_runtime.paths import Paths
 from edgeai_runtime.release import file_sha256, read_source
+from edgeai_runtime.settings import Device
 
 RELEASE_TOML = """\
 schema = 1
@@ -141,6 +142,11 @@ def provision(root: Path, bundle: Path) -> Paths:
     paths.etc.mkdir(parents=True)
     paths.root_json.write_bytes((bundle / "metadata" / "1.root.json").read_bytes())
     return paths
+
+
+def at(depot_url: str, device_class: str = "raspberry_pi") -> Device:
+    """The settings of a device whose depot is there."""
+    return Device("pi", device_class, "line-1", depot_url, "127.0.0.1:9001")
 
 
 def snapshot(paths: Paths) -> Dict[str, Any]:

@@ -21,7 +21,7 @@ except PackageNotFoundError:
 if SETUPTOOLS < 68:
     pytest.skip("the runtime's wheel needs setuptools 68 (the extra 'workstation')", allow_module_level=True)
 
-from making import provision, write_release
+from making import at, provision, write_release
 from workstation import Workstation
 
 from edgeai_runtime.errors import InputError, TransferError
@@ -77,7 +77,7 @@ def test_a_bundle_holds_wheels_runtime_and_releases(workstation: Workstation) ->
 def test_a_device_takes_releases_from_it(workstation: Workstation, tmp_path: Path) -> None:
     workstation.build()
     device = provision(tmp_path / "device", workstation.output)
-    assert fetch_release(device, f"file://{workstation.output}", "label-reader", "1.0.0").changed
+    assert fetch_release(device, at(f"file://{workstation.output}"), "label-reader", "1.0.0").changed
 
 
 def test_the_same_again_downloads_and_writes_nothing(workstation: Workstation) -> None:
@@ -120,11 +120,11 @@ def test_a_new_release_makes_a_newer_bundle_and_what_it_drops_goes(
     workstation.build()
     device = provision(tmp_path / "device", workstation.output)
     url = f"file://{workstation.output}"
-    fetch_release(device, url, "label-reader", "1.0.0")
+    fetch_release(device, at(url), "label-reader", "1.0.0")
     newer = write_release(tmp_path / "1.1.0", "1.1.0", model=b"a better model")
     workstation.build(release_dirs=[newer])
     assert shown(workstation)["releases"] == {"label-reader": ["1.1.0"]}
-    assert fetch_release(device, url, "label-reader", "1.1.0").bytes_fetched == len(b"a better model")
+    assert fetch_release(device, at(url), "label-reader", "1.1.0").bytes_fetched == len(b"a better model")
     old_model = file_sha256(workstation.releases[0] / "model.onnx")
     assert not (workstation.output / blob_name(old_model)).exists()
     metadata = [path.name.split(".", 1)[-1] for path in (workstation.output / "metadata").iterdir()]

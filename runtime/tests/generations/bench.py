@@ -70,7 +70,7 @@ class Bench:
                     child.kill()
 
     def status(self) -> Dict[str, Any]:
-        return KeeperClient(self.paths).request({"command": "status"})
+        return KeeperClient(self.paths).status()
 
     def release(self, version: str, **options: Any) -> Release:
         """A fetched release; each version is a file of its own that reads the same."""

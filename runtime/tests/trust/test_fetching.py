@@ -15,7 +15,7 @@ import pytest
 
 pytest.importorskip("cryptography", reason="signing a bundle needs cryptography, which devices lack")
 
-from making import make_lock, pack, provision, snapshot, write_release, write_wheel
+from making import at, make_lock, pack, provision, snapshot, write_release, write_wheel
 
 from edgeai_runtime.errors import EdgeAIError, InputError, TransferError, TrustError
 from edgeai_runtime.paths import Paths
@@ -56,7 +56,7 @@ def refused(device: Paths, depot_url: str, kind: Any, version: str = "1.0.0") ->
 
     before = known()
     with pytest.raises(kind) as caught:
-        fetch_release(device, depot_url, NAME, version)
+        fetch_release(device, at(depot_url), NAME, version)
     assert "\n" not in caught.value.message
     assert known() == before
     return str(caught.value.message)
@@ -64,7 +64,7 @@ def refused(device: Paths, depot_url: str, kind: Any, version: str = "1.0.0") ->
 
 def test_a_release_is_fetched_whole(device: Paths, bundle: Path, source: Path) -> None:
     said: List[str] = []
-    result = fetch_release(device, url(bundle), NAME, "1.0.0", progress=said.append)
+    result = fetch_release(device, at(url(bundle)), NAME, "1.0.0", progress=said.append)
     release, files = read_source(source)
     assert (result.changed, result.digest) == (True, release.digest)
     assert result.bytes_fetched == sum(blob.size for blob in release.blobs)
@@ -76,33 +76,33 @@ def test_a_release_is_fetched_whole(device: Paths, bundle: Path, source: Path) -
 
 
 def test_the_same_again_fetches_nothing(device: Paths, bundle: Path) -> None:
-    first = fetch_release(device, url(bundle), NAME, "1.0.0")
+    first = fetch_release(device, at(url(bundle)), NAME, "1.0.0")
     before = snapshot(device)
-    again = fetch_release(device, url(bundle), NAME, "1.0.0")
+    again = fetch_release(device, at(url(bundle)), NAME, "1.0.0")
     assert (again.changed, again.bytes_fetched, again.bytes_present) == (False, 0, first.bytes_fetched)
     assert snapshot(device) == before
 
 
 def test_a_check_predicts_and_changes_nothing(device: Paths, bundle: Path) -> None:
     before = snapshot(device)
-    forecast = fetch_release(device, url(bundle), NAME, "1.0.0", check=True)
+    forecast = fetch_release(device, at(url(bundle)), NAME, "1.0.0", check=True)
     assert snapshot(device) == before
     assert forecast.actions[0].startswith("would fetch label-reader 1.0.0: 9 of 9 files")
-    done = fetch_release(device, url(bundle), NAME, "1.0.0")
+    done = fetch_release(device, at(url(bundle)), NAME, "1.0.0")
     assert replace(forecast, actions=done.actions) == done
 
 
 def test_a_new_version_brings_only_what_is_new(device: Paths, bundle: Path, tmp_path: Path) -> None:
-    fetch_release(device, url(bundle), NAME, "1.0.0")
+    fetch_release(device, at(url(bundle)), NAME, "1.0.0")
     newer = write_release(tmp_path / "1.1.0", "1.1.0", model=b"a better model")
     pack(bundle, tmp_path / "keys", [tmp_path / "1.0.0", newer])
-    assert fetch_release(device, url(bundle), NAME, "1.1.0").bytes_fetched == len(b"a better model")
+    assert fetch_release(device, at(url(bundle)), NAME, "1.1.0").bytes_fetched == len(b"a better model")
     assert load_release(device, NAME, "1.0.0").version == "1.0.0"
 
 
 def test_it_works_over_http_too(device: Paths, bundle: Path, serve: Callable[[Path], Any]) -> None:
     depot = serve(bundle)
-    assert fetch_release(device, depot.url, NAME, "1.0.0").changed
+    assert fetch_release(device, at(depot.url), NAME, "1.0.0").changed
     assert load_release(device, NAME, "1.0.0").version == "1.0.0"
 
 
@@ -145,7 +145,7 @@ def test_a_bundle_of_another_root_is_refused(device: Paths, tmp_path: Path, sour
 def test_an_expired_bundle_is_refused_and_what_was_fetched_stays(
     device: Paths, bundle: Path, tmp_path: Path, source: Path
 ) -> None:
-    fetch_release(device, url(bundle), NAME, "1.0.0")
+    fetch_release(device, at(url(bundle)), NAME, "1.0.0")
     pack(bundle, tmp_path / "keys", [source], expires=timedelta(days=-1))
     assert "the bundle has expired" in refused(device, url(bundle), TrustError)
     assert load_release(device, NAME, "1.0.0").version == "1.0.0"
@@ -157,7 +157,7 @@ def test_an_older_bundle_is_refused_once_a_newer_was_seen(
     old = tmp_path / "old"
     shutil.copytree(bundle, old)
     pack(bundle, tmp_path / "keys", [source])
-    fetch_release(device, url(bundle), NAME, "1.0.0")
+    fetch_release(device, at(url(bundle)), NAME, "1.0.0")
     assert "is older than one this device has seen" in refused(device, url(old), TrustError)
 
 
@@ -166,9 +166,9 @@ def test_a_bundle_made_anew_in_an_empty_directory_is_newer(
 ) -> None:
     for _ in range(3):
         pack(tmp_path / "often", tmp_path / "keys", [source], ago=timedelta(hours=1))
-    fetch_release(device, url(tmp_path / "often"), NAME, "1.0.0")
+    fetch_release(device, at(url(tmp_path / "often")), NAME, "1.0.0")
     anew = pack(tmp_path / "anew", tmp_path / "keys", [source])
-    assert not fetch_release(device, url(anew), NAME, "1.0.0").changed
+    assert not fetch_release(device, at(url(anew)), NAME, "1.0.0").changed
 
 
 def test_an_unreachable_depot_is_named(device: Paths) -> None:
@@ -193,23 +193,29 @@ def test_a_version_the_bundle_lacks_is_named(device: Paths, bundle: Path) -> Non
 def test_a_version_that_exists_with_other_content_is_refused(
     device: Paths, bundle: Path, tmp_path: Path
 ) -> None:
-    fetch_release(device, url(bundle), NAME, "1.0.0")
+    fetch_release(device, at(url(bundle)), NAME, "1.0.0")
     other = write_release(tmp_path / "other", "1.0.0", model=b"another model")
     pack(bundle, tmp_path / "keys", [other])
     assert "is on this device with other content" in refused(device, url(bundle), TrustError)
 
 
+def test_a_class_without_a_recipe_is_refused_before_a_file_is_fetched(device: Paths, bundle: Path) -> None:
+    with pytest.raises(InputError, match="jetson"):
+        fetch_release(device, at(url(bundle), "jetson"), NAME, "1.0.0")
+    assert not list(device.store.rglob("*"))
+
+
 def test_a_device_that_is_not_provisioned_says_so(bundle: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="the pinned root is missing; provision this device"):
-        fetch_release(Paths(tmp_path / "new"), url(bundle), NAME, "1.0.0")
+        fetch_release(Paths(tmp_path / "new"), at(url(bundle)), NAME, "1.0.0")
 
 
 def test_a_damaged_memory_of_the_metadata_heals(device: Paths, bundle: Path) -> None:
-    fetch_release(device, url(bundle), NAME, "1.0.0")
+    fetch_release(device, at(url(bundle)), NAME, "1.0.0")
     for kept in device.trust.glob("*/*.json"):
         if len(kept.parent.name) == 64 and kept.name != "root.json":
             kept.write_bytes(b"")
-    assert not fetch_release(device, url(bundle), NAME, "1.0.0").changed
+    assert not fetch_release(device, at(url(bundle)), NAME, "1.0.0").changed
 
 
 def test_a_failed_fetch_leaves_what_it_has_for_the_next(device: Paths, bundle: Path) -> None:
@@ -217,9 +223,9 @@ def test_a_failed_fetch_leaves_what_it_has_for_the_next(device: Paths, bundle: P
     kept = blob.read_bytes()
     blob.write_bytes(b"b model")
     with pytest.raises(EdgeAIError):
-        fetch_release(device, url(bundle), NAME, "1.0.0")
+        fetch_release(device, at(url(bundle)), NAME, "1.0.0")
     blob.write_bytes(kept)
-    assert fetch_release(device, url(bundle), NAME, "1.0.0").changed
+    assert fetch_release(device, at(url(bundle)), NAME, "1.0.0").changed
     assert load_release(device, NAME, "1.0.0").version == "1.0.0"
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import socket
+import time
 from typing import Any, Dict, Mapping
 
 from edgeai_runtime.errors import KeeperError
 from edgeai_runtime.paths import Paths
 
 STATUS_TIMEOUT_S = 10.0
+POLL_S = 0.1
 
 
 class KeeperClient:
@@ -47,6 +49,20 @@ class KeeperClient:
         if not answer.get("ok"):
             raise KeeperError(str(answer.get("error")))
         return dict(answer)
+
+    def status(self, absence_s: float = 0.0) -> Dict[str, Any]:
+        """The keeper's answer to "status"; one that is just being started is given `absence_s` to be there.
+
+        Raises KeeperError.
+        """
+        give_up = time.monotonic() + absence_s
+        while True:
+            try:
+                return self.request({"command": "status"})
+            except KeeperError:
+                if time.monotonic() > give_up:
+                    raise
+                time.sleep(POLL_S)
 
     def _exchange(self, line: bytes, timeout_s: float) -> bytes:
         directory = os.open(self._paths.run, os.O_RDONLY | os.O_DIRECTORY)

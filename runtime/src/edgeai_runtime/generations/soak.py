@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, Optional, Tuple
+from typing import Callable, Optional, Tuple
 
-from edgeai_runtime.errors import KeeperError
 from edgeai_runtime.generations.keeper_client import KeeperClient
 from edgeai_runtime.generations.verdicts import refuse_reverted
 from edgeai_runtime.paths import Paths
@@ -36,7 +35,8 @@ def soak(
     Raises Reverted as soon as the device took it back, KeeperError when the keeper is gone for good.
     """
     begun = time.monotonic()
-    status = KeeperClient(paths).request({"command": "status"})
+    keeper = KeeperClient(paths)
+    status = keeper.status()
     trial = status["trial"]
     if trial is None:
         refuse_reverted(status, generation)
@@ -47,7 +47,7 @@ def soak(
     told = begun
     while time.monotonic() - begun < seconds:
         time.sleep(min(POLL_S, seconds))
-        status = _status(paths)
+        status = keeper.status(absence_s=KEEPER_ABSENCE_S)
         if status["trial"] is None or status["trial"]["generation"] != number:
             refuse_reverted(status, number)
             break
@@ -57,14 +57,3 @@ def soak(
             progress(f"generation {number}: {trial['requests']} requests, {trial['errors']} errors")
     sentence = f"generation {number} answered {trial['requests']} requests with {trial['errors']} errors"
     return SoakResult(number, trial["requests"], trial["errors"], actions=(sentence,))
-
-
-def _status(paths: Paths) -> Dict[str, Any]:
-    give_up = time.monotonic() + KEEPER_ABSENCE_S
-    while True:
-        try:
-            return KeeperClient(paths).request({"command": "status"})
-        except KeeperError:
-            if time.monotonic() > give_up:
-                raise
-            time.sleep(POLL_S)

@@ -9,6 +9,7 @@ from edgeai_runtime.convert import Conversion, convert_release
 from edgeai_runtime.durable import device_lock
 from edgeai_runtime.errors import InputError
 from edgeai_runtime.generations.compose import Placed, compose, draft, placed_models
+from edgeai_runtime.generations.keeper_client import KeeperClient
 from edgeai_runtime.generations.manifest import Manifest, ModelEntry, load_manifest
 from edgeai_runtime.generations.state import State, read_state
 from edgeai_runtime.generations.switching import prove_and_switch
@@ -18,6 +19,7 @@ from edgeai_runtime.settings import Device
 
 Progress = Callable[[str], None]
 ENVIRONMENT_MARKER = ".complete"
+KEEPER_START_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,8 @@ def trial(
     what = f"{release.name} {release.version}" if release else f"environment {str(environment)[:12]}"
     if check:
         return _predict(paths, device, release, conversion, environment, what)
+    if environment is not None:  # the first one of a device, whose keeper provisioning has just started
+        KeeperClient(paths).status(absence_s=KEEPER_START_S)
     with device_lock(paths):
         state = read_state(paths)
         before, wanted, models = _plan(paths, device, state, release, conversion, environment)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
 from typing import Any, Mapping, Optional, Tuple
 
+from edgeai_runtime.address import parse_address
 from edgeai_runtime.durable import device_lock
-from edgeai_runtime.errors import KeeperError, Reverted
+from edgeai_runtime.errors import BackendError, KeeperError, Reverted
 from edgeai_runtime.generations.keeper_client import KeeperClient
 from edgeai_runtime.paths import Paths
+
+LIVE_LIMIT_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -23,11 +27,12 @@ def confirm(
 ) -> ConfirmResult:
     """Keep the generation on trial (`generation`, where given); nothing to do when it is confirmed already.
 
-    Raises Reverted when the device took it back, KeeperError when nothing was ever on trial.
+    It has to answer where it serves. Raises Reverted when the device took it back, KeeperError when
+    nothing was ever on trial, BackendError when it does not answer.
     """
     keeper = KeeperClient(paths)
     with device_lock(paths):
-        status = keeper.request({"command": "status"})
+        status = keeper.status()
         trial = status["trial"]
         if trial is None or generation not in (None, trial["generation"]):
             refuse_reverted(status, generation)
@@ -39,8 +44,27 @@ def confirm(
         number = int(trial["generation"])
         if check:
             return ConfirmResult(number, True, (f"would confirm generation {number}",))
+        _answer_live(str(status["http"]), number)
         keeper.request({"command": "confirm", "generation": number, "actor": actor})
     return ConfirmResult(number, True, (f"confirmed generation {number}",))
+
+
+def _answer_live(http: str, generation: int) -> None:
+    """See that the device is ready at its own address, as a client would; raises BackendError."""
+    connection = HTTPConnection(*parse_address(http), timeout=LIVE_LIMIT_S)
+    try:
+        connection.request("GET", "/v2/health/ready")
+        status = connection.getresponse().status
+        said = None if status == 200 else f"HTTP {status}"
+    except (OSError, HTTPException) as error:
+        said = str(error) or type(error).__name__
+    finally:
+        connection.close()
+    if said is not None:
+        raise BackendError(
+            f"generation {generation} is not ready at http://{http} ({said}), so it is not confirmed and the "
+            "device takes it back at its deadline; look at the keeper's log."
+        )
 
 
 def refuse_reverted(status: Mapping[str, Any], generation: Optional[int] = None) -> None:

@@ -10,6 +10,7 @@ from edgeai_runtime.durable import append_journal, device_lock, write_atomic
 from edgeai_runtime.errors import InputError, TrustError
 from edgeai_runtime.paths import Paths
 from edgeai_runtime.release import Release
+from edgeai_runtime.settings import Device
 from edgeai_runtime.trust import store
 from edgeai_runtime.trust.client import connect, read_pinned_root
 
@@ -28,21 +29,21 @@ class FetchResult:
 
 def fetch_release(
     paths: Paths,
-    depot_url: str,
+    device: Device,
     name: str,
     version: str,
     check: bool = False,
     progress: Callable[[str], None] = lambda sentence: None,
 ) -> FetchResult:
-    """Fetch a release into the store; what is there already is not transferred again.
+    """Fetch a release from the device's depot into the store; what is there is not transferred again.
 
     It counts as fetched only once every file is there and proved. `check` predicts, changes nothing.
-    Raises InputError (not provisioned), TrustError, TransferError.
+    Raises InputError (not provisioned, no recipe for the device's class), TrustError, TransferError.
     """
     if check:
-        return _fetch(paths, depot_url, name, version, check, progress)
+        return _fetch(paths, device, name, version, check, progress)
     with device_lock(paths):
-        return _fetch(paths, depot_url, name, version, check, progress)
+        return _fetch(paths, device, name, version, check, progress)
 
 
 def load_release(paths: Paths, name: str, version: str) -> Release:
@@ -61,8 +62,9 @@ def _record(paths: Paths, name: str, version: str) -> Path:
 
 
 def _fetch(
-    paths: Paths, depot_url: str, name: str, version: str, check: bool, progress: Callable[[str], None]
+    paths: Paths, device: Device, name: str, version: str, check: bool, progress: Callable[[str], None]
 ) -> FetchResult:
+    depot_url = device.depot_url
     target = f"releases/{name}/{version}.json"
     pinned = read_pinned_root(paths.root_json)
     with connect(depot_url, pinned, paths.trust, keep=not check) as depot:
@@ -73,6 +75,7 @@ def _fetch(
             f"{depot_url}, {target}: the manifest is of {release.name} {release.version}; "
             "build the bundle again."
         )
+    release.recipe_for(device.device_class)  # before megabytes are fetched for nothing
     record = _record(paths, name, version)
     known = record.read_bytes() if record.is_file() else None
     if known not in (None, manifest):
