@@ -32,13 +32,14 @@ def ready_environment(version: str, python: str) -> Path:
     lock = REPO / f"runtime/locks/{platform.machine()}-cp{version.replace('.', '')}-cpu.txt"
     venv = REPO / ".venvs" / version
     marker = venv / ".complete"
-    wanted = lock.read_text() + (REPO / "runtime/pyproject.toml").read_text()
+    beside = REPO / "runtime/tests/requirements.txt"
+    wanted = "".join(path.read_text() for path in (lock, beside, REPO / "runtime/pyproject.toml"))
     if not (marker.exists() and marker.read_text() == wanted):
         print(f"Setting up Python {version} with {lock.name} …", flush=True)
         subprocess.run([python, "-m", "venv", "--clear", str(venv)], check=True)
         pip = [str(venv / "bin/python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*pip, "--no-deps", "--require-hashes", "-r", str(lock)], check=True)
-        subprocess.run([*pip, "pytest", "pytest-xdist", "cryptography", "setuptools", "wheel"], check=True)
+        subprocess.run([*pip, "-r", str(beside)], check=True)
         subprocess.run([*pip, "--no-deps", "--editable", str(REPO / "runtime")], check=True)
         marker.write_text(wanted)
     return venv

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, NamedTuple, Optional
+from typing import Any, ClassVar, Dict, List, NamedTuple, Optional
 
 from ansible_collections.edgeai.fleet.plugins.module_utils.edgeai_command import Answer, Refused, result_of
 from ansible_collections.edgeai.fleet.plugins.plugin_utils.device_command import DeviceCommand
@@ -19,7 +19,7 @@ class Step(NamedTuple):
 
 
 class ActionModule(DeviceCommand):
-    OPTIONS = {
+    OPTIONS: ClassVar[Dict[str, Any]] = {
         "state": {
             "type": "str",
             "choices": ["trial", "soaked", "confirmed", "rolled_back"],
@@ -32,7 +32,7 @@ class ActionModule(DeviceCommand):
         "soak_s": {"type": "float"},
         "actor": {"type": "str", "default": "ansible"},
     }
-    RULES = {
+    RULES: ClassVar[Dict[str, Any]] = {
         "mutually_exclusive": [("name", "environment")],
         "required_if": [
             ("state", "trial", ["name", "environment"], True),

@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict
+from typing import Any, ClassVar, Dict
 
 from ansible_collections.edgeai.fleet.plugins.module_utils.edgeai_command import result_of
 from ansible_collections.edgeai.fleet.plugins.plugin_utils.device_command import DeviceCommand
 
 
 class ActionModule(DeviceCommand):
-    OPTIONS = {
+    OPTIONS: ClassVar[Dict[str, Any]] = {
         "name": {"type": "str", "required": True},
         "version": {"type": "str", "required": True},
     }

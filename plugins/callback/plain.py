@@ -153,6 +153,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
     def _write(self, before: str, line: str) -> None:
         self._empty = False
         self._display.display(f"{before}{line}")
+        sys.stdout.flush()  # Ansible leaves it in the buffer of a pipe: a log would stand still for minutes
 
 
 def _action(task: Any) -> str:

@@ -29,8 +29,10 @@ from outcome import NotAsItShouldBeError, expect
 from stages import REPORT, playbook
 from telling import Story
 
-# Ansible speaks UTF-8 or not at all, and its output is to be seen as it comes.
-ENVIRONMENT = {"ORT_DISABLE_TELEMETRY": "1", "PYTHONUNBUFFERED": "1", "LC_ALL": "C.UTF-8"}
+# Ansible speaks UTF-8 or not at all.
+ENVIRONMENT = {"ORT_DISABLE_TELEMETRY": "1", "LC_ALL": "C.UTF-8"}
+# With it a Python that reads its program from a pipe, as Ansible's modules are read, takes single bytes.
+SLOWING = "PYTHONUNBUFFERED"
 
 
 def walk(story: Story, client: Client, isolated: bool) -> None:
@@ -106,7 +108,8 @@ def main() -> int:
     parser.add_argument("--isolated", action="store_true", help="fail where the network cannot be left")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, interrupted)
-    story = Story(REPO, {**os.environ, **ENVIRONMENT})
+    inherited = {name: value for name, value in os.environ.items() if name != SLOWING}
+    story = Story(REPO, {**inherited, **ENVIRONMENT})
     client = Client({device.name: device.url for device in DEVICES})
     try:
         walk(story, client, arguments.isolated)

@@ -124,9 +124,10 @@ class TestEveryChange:
 def test_an_action_takes_what_its_documentation_says(name: str) -> None:
     documented = importlib.import_module(f"ansible_collections.edgeai.fleet.plugins.modules.{name}")
     action = importlib.import_module(f"ansible_collections.edgeai.fleet.plugins.action.{name}")
-    options = yaml.safe_load(documented.DOCUMENTATION).get("options", {})
-    described = {key: {k: v for k, v in option.items() if k != "description"} for key, option in options.items()}
-    assert action.ActionModule.OPTIONS == described
+    described = yaml.safe_load(documented.DOCUMENTATION).get("options", {})
+    for option in described.values():
+        del option["description"]
+    assert described == action.ActionModule.OPTIONS
 
 
 def test_a_command_without_an_answer_is_told_with_its_last_words(device: Any, run_action: Any) -> None:

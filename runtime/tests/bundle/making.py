@@ -77,19 +77,17 @@ def write_wheel(
     return path
 
 
-def write_pip_wheel(directory: Path) -> Path:
-    """The pip of this very Python, packed as a wheel again: a real installer without a network."""
-    spec = find_spec("pip")  # not imported: it would meddle with distutils
+def write_installer_wheel(directory: Path) -> Path:
+    """The `installer` beside these tests, packed as a wheel again: the real one without a network."""
+    spec = find_spec("installer")
     assert spec is not None
     assert spec.origin is not None
     package = Path(spec.origin).parent
-    path = directory / f"pip-{version_of('pip')}-py3-none-any.whl"
+    path = directory / f"installer-{version_of('installer')}-py3-none-any.whl"
     directory.mkdir(parents=True, exist_ok=True)
-    with zipfile.PyZipFile(str(path), "w") as archive:
-        archive.writepy(str(package))  # as bytecode: compiling pip anew for each test would take most of it
-        for file in sorted(package.rglob("*")):
-            if file.is_file() and file.suffix not in (".py", ".pyc"):
-                archive.write(file, str(Path("pip") / file.relative_to(package)))
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in sorted(package.rglob("*.py")):
+            archive.write(file, str(Path("installer") / file.relative_to(package)))
     return path
 
 

@@ -16,14 +16,14 @@ import pytest
 
 sys.path.append(str(Path(__file__).parents[1] / "bundle"))
 
-from making import make_lock, snapshot, write_pip_wheel, write_wheel
+from making import make_lock, snapshot, write_installer_wheel, write_wheel
 
 import edgeai_runtime
 from edgeai_runtime.environments import BuildResult, build_from_depot
 from edgeai_runtime.environments.lock import Lock
 from edgeai_runtime.errors import BuildError, InputError, TransferError, TrustError
 from edgeai_runtime.paths import Paths
-from edgeai_runtime.trust.store import blob_name
+from edgeai_runtime.trust.store import blob_name, blob_path
 
 VERSION = f"{sys.version_info[0]}.{sys.version_info[1]}"
 RUNTIME = {
@@ -35,7 +35,7 @@ RUNTIME = {
 
 @pytest.fixture(scope="session")
 def installer(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_pip_wheel(tmp_path_factory.mktemp("installer"))
+    return write_installer_wheel(tmp_path_factory.mktemp("installer"))
 
 
 class Place(NamedTuple):
@@ -99,7 +99,7 @@ def test_an_environment_holds_its_wheels_and_nothing_else(place: Place, greeting
     result = place.build(lock, progress=told.append)
     environment = place.device.environment(lock.digest)
     assert (result.changed, result.path) == (True, str(environment))
-    program = "import greeting, importlib.util as u; print(greeting.WORD, u.find_spec('pip'))"
+    program = "import greeting, importlib.util as u; print(greeting.WORD, u.find_spec('installer'))"
     assert said([str(environment / "bin" / "python"), "-c", program]) == "hello None\n"
     assert (environment / "lock.json").read_bytes() == lock.to_json()
     assert (environment / ".complete").read_text() == f"{lock.digest}\n"
@@ -185,6 +185,28 @@ def test_a_tampered_wheel_is_refused(place: Place, greeting: Path) -> None:
     lock = place.offer([greeting])
     place.put(lock.wheels[0].sha256, bytes(lock.wheels[0].size))
     assert "the content is not what was signed" in place.refused(lock, TrustError)
+
+
+def test_a_wheel_that_was_damaged_in_the_store_is_fetched_again(place: Place, greeting: Path) -> None:
+    lock = place.offer([greeting])
+    place.build(lock)
+    shutil.rmtree(place.device.environment(lock.digest))
+    blob = blob_path(place.device, lock.wheels[0].sha256)
+    blob.write_bytes(bytes(lock.wheels[0].size))
+    place.build(lock)
+    assert blob.read_bytes() == greeting.read_bytes()
+
+
+def test_what_a_wheel_lists_is_on_record(place: Place, runtime: Path) -> None:
+    """As the specification asks: every file with its digest, scripts included, and who installed it."""
+    lock = place.offer([runtime])
+    place.build(lock)
+    packages = next(place.device.environment(lock.digest).glob("lib/python3*/site-packages"))
+    info = packages / "edgeai_runtime-1.0.dist-info"
+    recorded = dict(line.split(",")[:2] for line in (info / "RECORD").read_text().splitlines())
+    assert recorded["edgeai_runtime/keeper.py"].startswith("sha256=")
+    assert "../../../bin/edgeai" in recorded
+    assert (info / "INSTALLER").read_text() == "edgeai\n"
 
 
 def test_a_truncated_wheel_is_refused(place: Place, greeting: Path) -> None:

@@ -1,8 +1,8 @@
 """Build an environment: a venv in place, from a lock and the store.
 
 A venv cannot be moved, so it is built where it stays and counts only once `.complete` is in it.
-The device needs neither pip nor ensurepip: the lock brings the pip that installs, which runs out
-of its own wheel and is not installed. `python -m venv --without-pip` works on a bare Debian too.
+The device needs neither pip nor ensurepip: the lock brings what installs, which runs out of its own
+wheel and is not installed. `python -m venv --without-pip` works on a bare Debian too.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, List
 
+import edgeai_runtime
 from edgeai_runtime.durable import append_journal, device_lock, fsync_directory, write_atomic
 from edgeai_runtime.environments.commands import install_commands
 from edgeai_runtime.environments.interpreter import check_fits, run
@@ -105,6 +106,7 @@ def _fetch_lock(depot_url: str, sha256: str) -> bytes:
 def _fetch_wheels(paths: Paths, depot_url: str, lock: Lock, progress: Callable[[str], None]) -> None:
     wheels = [lock.installer, *lock.wheels]
     for number, wheel in enumerate(wheels, 1):
+        store.drop_damaged(paths, wheel.sha256)  # what is installed is what was signed, today as well
         if store.fetch_blob(paths, depot_url, wheel.sha256, wheel.size):
             progress(f"{number} of {len(wheels)} wheels: {wheel.filename}")
 
@@ -134,21 +136,19 @@ def _build(paths: Paths, environment: Path, lock: Lock, data: bytes, python: str
 
 def _install(paths: Paths, environment: Path, lock: Lock) -> None:
     with tempfile.TemporaryDirectory(prefix="wheels-", dir=str(paths.store)) as directory:
-        # pip wants wheels under their own names; it checks their digests once more.
+        # Who installs wants wheels under their own names.
         names = Path(directory)
         for wheel in (lock.installer, *lock.wheels):
             (names / wheel.filename).symlink_to(store.blob_path(paths, wheel.sha256).resolve())
-        wanted = [f"{names / wheel.filename} --hash=sha256:{wheel.sha256}" for wheel in lock.wheels]
-        requirements = names / "requirements.txt"
-        requirements.write_text("\n".join(wanted) + "\n", encoding="utf-8")
-        # Without bytecode: compiling all of it takes longer than everything else together.
-        pip = ["-m", "pip", "--isolated", "install", "--quiet", "--no-index", "--no-deps", "--no-cache-dir"]
-        pip += ["--no-compile", "--require-hashes", "--disable-pip-version-check"]
+        ours = str(Path(edgeai_runtime.__file__).parents[1])  # a wheel too, where provisioning runs this
         run(
             str(environment / "bin" / "python"),
-            [*pip, "--requirement", str(requirements)],
+            ["-m", "edgeai_runtime.environments.install", *(str(names / w.filename) for w in lock.wheels)],
             "install the wheels",
-            {"PYTHONPATH": str(names / lock.installer.filename)},
+            {
+                "PYTHONPATH": os.pathsep.join([str(names / lock.installer.filename), ours]),
+                "PYTHONDONTWRITEBYTECODE": "1",
+            },
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgeai_runtime.paths import Paths
+from edgeai_runtime.release import file_sha256
 from edgeai_runtime.trust import transfer
 
 
@@ -38,3 +39,10 @@ def fetch_blob(paths: Paths, depot_url: str, sha256: str, size: int) -> int:
         return 0
     partial = paths.store / "partial" / sha256
     return transfer.fetch(blob_url(depot_url, sha256), partial, blob_path(paths, sha256), sha256, size)
+
+
+def drop_damaged(paths: Paths, sha256: str) -> None:
+    """Remove a blob whose content changed since it was proved, so that it is fetched anew."""
+    path = blob_path(paths, sha256)
+    if path.is_file() and file_sha256(path) != sha256:
+        path.unlink()
