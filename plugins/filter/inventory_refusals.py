@@ -54,7 +54,7 @@ DEFAULT_HTTP = "127.0.0.1:8080"
 
 def inventory_refusals(devices: Sequence[str], hostvars: Mapping[str, Mapping[str, Any]]) -> List[str]:
     """One sentence for each thing that is wrong."""
-    refusals = []
+    refusals = mistyped({device: hostvars[device] for device in devices})
     for device in devices:
         refusals += [f"{device}: {said}" for said in _one(hostvars[device])]
     return refusals + _collisions(devices, hostvars)
@@ -62,7 +62,7 @@ def inventory_refusals(devices: Sequence[str], hostvars: Mapping[str, Mapping[st
 
 def _one(variables: Mapping[str, Any]) -> List[str]:
     """What is wrong with one device, looked at alone."""
-    refusals = [f"the variable {name} is unknown; did you mean {near}?" for name, near in mistyped(variables)]
+    refusals = []
     known = ", ".join(CLASSES)
     device_class = variables.get("runtime_class", "")
     if not device_class:

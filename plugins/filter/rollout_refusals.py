@@ -68,12 +68,7 @@ def rollout_refusals(
     version: str = "any",
 ) -> List[str]:
     """One sentence for each thing that is wrong."""
-    refusals = []
-    for device in devices:
-        refusals += [
-            f"{device}: the variable {typed} is unknown; did you mean {near}?"
-            for typed, near in mistyped(hostvars[device])
-        ]
+    refusals = mistyped({device: hostvars[device] for device in devices})
     if not name:
         refusals.append("release_name is missing; say which release is meant: -e release_name=…")
     if not version:
@@ -83,7 +78,7 @@ def rollout_refusals(
             f"release_soak_s is {float(soak_s):g} and release_deadline_s {float(deadline_s):g}: every device "
             "would take the release back before it could be confirmed; give a longer deadline."
         )
-    return list(dict.fromkeys(refusals))
+    return refusals
 
 
 class FilterModule:

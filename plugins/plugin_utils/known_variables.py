@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import difflib
+from collections import defaultdict
 from functools import lru_cache
 from pathlib import Path
-from typing import FrozenSet, Iterable, List, Tuple
+from typing import Dict, FrozenSet, Iterable, List, Mapping, Tuple
 
 import yaml  # type: ignore[import-untyped, unused-ignore]
 
@@ -42,14 +43,30 @@ def known() -> FrozenSet[str]:
     return frozenset(names)
 
 
-def mistyped(names: Iterable[str]) -> List[Tuple[str, str]]:
-    """Pairs of a mistyped variable and the nearest known one, sorted.
+def mistyped(hosts: Mapping[str, Iterable[str]]) -> List[str]:
+    """A sentence for each mistyped variable of these hosts (the names of their variables), sorted.
+
+    What all of them have comes from one place, such as the command line, and names none.
+    """
+    having: Dict[Tuple[str, str], List[str]] = defaultdict(list)
+    for host, names in hosts.items():
+        for found in nearly_known(names):
+            having[found].append(host)
+    sentences = []
+    for (typed, near), who in sorted(having.items()):
+        where = "" if len(who) == len(hosts) > 1 else f"{', '.join(who)}: "
+        sentences.append(f"{where}the variable {typed} is unknown; did you mean {near}?")
+    return sentences
+
+
+def nearly_known(names: Iterable[str]) -> List[Tuple[str, str]]:
+    """Pairs of a mistyped variable and the nearest known one.
 
     The prefixes are common words, so a variable that is like none of ours is taken for somebody
     else's and left alone. What follows the prefix is compared: the prefix alone would make all alike.
     """
     found = []
-    for name in sorted(set(names) - known()):
+    for name in set(names) - known():
         prefix = next((prefix for prefix in PREFIXES if name.startswith(prefix)), None)
         if prefix is None:
             continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from typing import Iterator, List
 
@@ -24,6 +25,15 @@ def test_an_unchanged_rollout_changes_nothing(fleet: Fleet, mode: List[str]) -> 
     with fleet.left_as_it_is():
         run = fleet.succeed("rollout", *mode, release_name="reader", release_version=version)
     assert run.changed == 0, run.output
+
+
+def test_a_rollout_in_check_mode_predicts_and_never_says_what_a_gate_would(fleet: Fleet) -> None:
+    with fleet.left_as_it_is():
+        run = fleet.succeed(
+            "rollout", "--check", "--limit", "pi", release_name="finder", release_version="1.0.0"
+        )
+    assert run.changed == 1
+    assert re.search(r"pi +line-1 +\S+ +predicted +would fetch finder 1\.0\.0", run.output), run.output
 
 
 def test_check_mode_predicts_for_a_bare_device_and_makes_nothing(fleet: Fleet) -> None:

@@ -178,8 +178,13 @@ class TestARollout:
         said = only(rollout_refusals(["a"], {"a": {}}, "reader", soak_s, 600, version="1.0.0"))
         assert "give a longer deadline" in said
 
-    def test_with_a_mistyped_extra_variable_hears_it_for_every_device(self) -> None:
+    def test_with_a_mistyped_extra_variable_hears_it_once(self) -> None:
         fleet = {name: {"release_verison": "1.0.0"} for name in ("a", "b")}
         said = rollout_refusals(["a", "b"], fleet, "reader", version="")
-        assert said[0] == "a: the variable release_verison is unknown; did you mean release_version?"
-        assert len(said) == 3
+        assert said[0] == "the variable release_verison is unknown; did you mean release_version?"
+        assert len(said) == 2
+
+    def test_with_a_variable_mistyped_for_some_devices_hears_for_which(self) -> None:
+        fleet = {"a": {"runtime_lien": 1}, "b": {}, "c": {"runtime_lien": 2}}
+        (said,) = rollout_refusals(list(fleet), fleet, "reader")
+        assert said == "a, c: the variable runtime_lien is unknown; did you mean runtime_line?"

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import sys
 import sysconfig
+from pathlib import Path
 from typing import Sequence
 
 from installer import install
@@ -23,7 +24,7 @@ def main(wheels: Sequence[str]) -> int:
     """Install every wheel; whatever fails is raised, and its last line is what the builder tells."""
     places = {**sysconfig.get_paths(), "headers": sysconfig.get_path("include")}
     destination = SchemeDictionaryDestination(places, interpreter=sys.executable, script_kind="posix")
-    for wheel in wheels:
+    for wheel in map(Path, wheels):
         with WheelFile.open(wheel) as source:
             install(source, destination, additional_metadata={"INSTALLER": b"edgeai\n"})
     return 0
