@@ -9,6 +9,7 @@ import re
 from collections import defaultdict
 from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple
 
+from ansible_collections.edgeai.fleet.plugins.plugin_utils.known_tuning import tuning_refusals
 from ansible_collections.edgeai.fleet.plugins.plugin_utils.known_variables import mistyped
 
 DOCUMENTATION = r"""
@@ -17,7 +18,7 @@ short_description: Say what is wrong with the inventory of a fleet
 description:
   - Reads variables alone; no device is asked.
   - A missing or unknown class, a root that is relative or too long for the sockets below it, two devices
-    with one address and port or with one root, mistyped variables.
+    with one address and port or with one root, mistyped variables and names of settings.
 author: The edgeai.fleet authors (@edgeai-fleet)
 positional: _input, hostvars
 options:
@@ -81,7 +82,7 @@ def _one(variables: Mapping[str, Any]) -> List[str]:
     found = HTTP.match(http)
     if not found or not 0 < int(found.group(1)) < 65536:
         refusals.append(f"runtime_http is '{http}', expected an address and a port such as {DEFAULT_HTTP}.")
-    return refusals
+    return refusals + tuning_refusals(str(device_class), variables.get("runtime_tuning", {}))
 
 
 def _collisions(devices: Sequence[str], hostvars: Mapping[str, Mapping[str, Any]]) -> List[str]:
