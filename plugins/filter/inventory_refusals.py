@@ -49,7 +49,8 @@ _value:
 
 CLASSES = ("industrial_pc", "jetson", "raspberry_pi")
 ROOT_LIMIT = 60  # a unix socket's path holds 107 bytes (unix(7)), and supervisor adds its own suffix
-HTTP = re.compile(r"^(?:[^\s:\[\]]+|\[[0-9a-fA-F:.]+\]):(\d{1,5})$")
+# In numbers: systemd, which listens, takes no name, and a factory need not have names.
+HTTP = re.compile(r"^(?:\d{1,3}(?:\.\d{1,3}){3}|\[[0-9a-fA-F:.]+\]):(\d{1,5})$")
 DEFAULT_HTTP = "127.0.0.1:8080"
 
 
@@ -81,7 +82,9 @@ def _one(variables: Mapping[str, Any]) -> List[str]:
     http = str(variables.get("runtime_http", DEFAULT_HTTP))
     found = HTTP.match(http)
     if not found or not 0 < int(found.group(1)) < 65536:
-        refusals.append(f"runtime_http is '{http}', expected an address and a port such as {DEFAULT_HTTP}.")
+        refusals.append(
+            f"runtime_http is '{http}', expected an address and a port, in numbers, such as {DEFAULT_HTTP}."
+        )
     return refusals + tuning_refusals(str(device_class), variables.get("runtime_tuning", {}))
 
 
