@@ -218,7 +218,7 @@ def gpus(system: str) -> List[Dict[str, str]]:
 def cpu_flags(cpuinfo: str) -> List[str]:
     """What the first processor can do, sorted: "flags" on x86, "Features" on Arm."""
     for line in cpuinfo.splitlines():
-        key, _, value = line.partition(":")
+        key, _colon, value = line.partition(":")
         if key.strip() in ("flags", "Features"):
             return sorted(value.split())
     return []

@@ -33,7 +33,9 @@ assert socket.socket().connect_ex(("198.51.100.1", 443)) == errno.ENETUNREACH
 
 
 def test_an_isolated_process_has_loopback_and_nothing_else() -> None:
-    done = subprocess.run([sys.executable, "-c", ALONE], cwd=DEMO, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", ALONE], cwd=DEMO, capture_output=True, text=True, check=False
+    )
     if "not possible" in done.stderr:
         pytest.skip(done.stderr.strip())
     assert done.returncode == 0, done.stderr

@@ -13,7 +13,7 @@ from typing import Any, Callable, Dict
 import pytest
 
 ROLES = Path(__file__).resolve().parents[2] / "roles"
-NO_ACCELERATOR = {"systemd": True, "nv_tegra_release": "", "nvidia_pci": []}
+NO_ACCELERATOR = {"systemd": True, "nv_tegra_release": "", "gpus": []}
 
 Write = Callable[..., Path]
 
@@ -80,7 +80,7 @@ def test_without_an_accelerator_the_sandbox_is_all_but_closed(write: Write, devi
     ("device_class", "measured", "node"),
     [
         ("jetson", {"nv_tegra_release": "# R36 (release), REVISION: 3.0"}, "/dev/nvmap"),
-        ("industrial_pc", {"nvidia_pci": ["0000:01:00.0"]}, "char-nvidia*"),
+        ("industrial_pc", {"gpus": [{"vendor": "nvidia"}]}, "char-nvidia*"),
     ],
 )
 def test_an_accelerator_opens_its_nodes_alone(
@@ -101,7 +101,7 @@ def test_the_port_is_the_sockets_alone(write: Write) -> None:
 
 
 def test_every_exception_says_why(write: Write) -> None:
-    lines = (write("industrial_pc", {"nvidia_pci": ["0000:01:00.0"]}) / "edgeai-keeper.service").read_text()
+    lines = (write("industrial_pc", {"gpus": [{"vendor": "nvidia"}]}) / "edgeai-keeper.service").read_text()
     for setting in ("ProcSubset=all", "PrivateDevices=no", "MemoryDenyWriteExecute=no"):
         before = lines.partition(f"\n{setting}")[0].rpartition("\n\n")[2]
         assert "# Exception:" in before, setting

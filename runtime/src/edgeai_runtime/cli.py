@@ -28,7 +28,7 @@ def _release_check(args: argparse.Namespace, paths: Paths, progress: Progress) -
     from edgeai_runtime.release import read_source
     from edgeai_runtime.serving import pipeline
 
-    release, _ = read_source(args.directory)
+    release, _files = read_source(args.directory)
     pipeline.check(release.pipeline, f"{args.directory}/release.toml")
     sets = release.sets
     return {

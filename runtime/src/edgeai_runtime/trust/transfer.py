@@ -130,7 +130,7 @@ class _Source:
 
 def read(url: str, limit: int) -> bytes:
     """The content of a small file, at most `limit` bytes; raises TransferError, NotThere, InputError."""
-    for _ in range(ATTEMPTS):
+    for _turn in range(ATTEMPTS):
         data = b""
         try:
             with _open(url, 0) as source:
@@ -189,7 +189,7 @@ def _fetch_proved(url: str, partial: Path, sha256: str, size: int) -> int:
 def _complete(url: str, partial: Path, size: int) -> int:
     """Bring `partial` to `size` bytes; returns the bytes transferred."""
     transferred = 0
-    for _ in range(ATTEMPTS):
+    for _turn in range(ATTEMPTS):
         have = partial.stat().st_size
         if have > size:
             os.truncate(partial, 0)
