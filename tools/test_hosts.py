@@ -49,6 +49,8 @@ CUSTOMIZE = (
     # The engineer's account, as a factory's installer leaves it.
     'chroot "$1" useradd --create-home --shell /bin/bash engineer',
     'echo "engineer ALL=(ALL) NOPASSWD: ALL" > "$1/etc/sudoers.d/engineer"',
+    # A container has the machine's kernel and adds no modules to it.
+    'chroot "$1" systemctl mask systemd-modules-load.service',
     # The hosts are watched for attempts to reach the world, and these make some by themselves.
     'chroot "$1" systemctl mask apt-daily.timer apt-daily-upgrade.timer',
 )
@@ -196,6 +198,7 @@ def run_apart(command: List[str], limit: str) -> int:
             **podman_settings(WORK, WORK / "storage", IMAGES / "store"),
             "PATH": f"{BIN}:{os.environ['PATH']}",
             "ANSIBLE_COLLECTIONS_PATH": str(REPO / ".build"),
+            "MOLECULE_COMMAND_BORDERS": "false",
             "MOLECULE_GLOB": "molecule/*/molecule.yml",
             "EDGEAI_TEST_HOSTS": str(WORK),
             "EDGEAI_TEST_HOSTS_IMAGES": json.dumps(images),

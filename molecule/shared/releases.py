@@ -8,6 +8,8 @@
 | reader 1.1.0 | good                                                                              |
 | reader 1.2.0 | bad at the gate: its labels are in the wrong order                                |
 | reader 1.3.0 | bad in use: fails on pictures wider than any of its golden set, such as wide.png  |
+| reader 1.4.0 | good                                                                              |
+| reader 1.5.0 | good                                                                              |
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ work = Path(sys.argv[1])
 releases = work / "releases"
 shutil.rmtree(releases, ignore_errors=True)
 releases.mkdir(parents=True)
-for version in ("1.0.0", "1.1.0"):
+for version in ("1.0.0", "1.1.0", "1.4.0", "1.5.0"):
     write_release(releases, version)
 mislabelled = write_release(releases, "1.2.0")
 (mislabelled / "labels.txt").write_text("".join(f"{letter}\n" for letter in reversed(LETTERS)))
