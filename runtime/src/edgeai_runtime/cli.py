@@ -58,6 +58,10 @@ def _bundle_build(args: argparse.Namespace, paths: Paths, progress: Progress) ->
             targets=args.target,
             release_dirs=args.release,
             expires_days=args.expires_days,
+            debian=args.debian,
+            **({"debian_packages": args.debian_package} if args.debian_package else {}),
+            debian_sources=args.debian_sources,
+            debian_refresh=args.debian_refresh,
             check=args.check,
             progress=progress,
         )
@@ -90,6 +94,12 @@ def _environment_build(args: argparse.Namespace, paths: Paths, progress: Progres
             progress=progress,
         )
     )
+
+
+def _debian_install(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
+    from edgeai_runtime.debian import install
+
+    return _as_dict(install(paths, args.lock_sha256, args.depot, args.package, args.check, progress))
 
 
 def _fetch(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
@@ -271,6 +281,15 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument("--python", default="/usr/bin/python3", help="default: /usr/bin/python3")
     _add_check(build)
 
+    debian = commands.add_parser("debian", help="Debian packages of a bundle").add_subparsers(
+        metavar="COMMAND", required=True
+    )
+    bring = add(debian, "install", _debian_install, "Install packages without a mirror; nothing is started")
+    bring.add_argument("package", nargs="+")
+    bring.add_argument("--lock-sha256", required=True, metavar="DIGEST")
+    bring.add_argument("--depot", required=True, metavar="URL")
+    _add_check(bring)
+
     depot = add(commands, "depot", _depot, "Serve a bundle's files to the factory")
     depot.add_argument("--directory", type=Path, required=True)
     depot.add_argument("--http", required=True, metavar="HOST:PORT")
@@ -292,6 +311,14 @@ def _parser() -> argparse.ArgumentParser:
     make.add_argument("--target", action="append", required=True, help="may be given several times")
     make.add_argument("--release", type=Path, action="append", default=[], metavar="DIR")
     make.add_argument("--expires-days", type=int, default=365)
+    make.add_argument(
+        "--debian", action="append", default=[], metavar="SUITE", help="e.g. bookworm-arm64, may be repeated"
+    )
+    make.add_argument(
+        "--debian-package", action="append", metavar="NAME", help="may be repeated (default: chrony, nginx)"
+    )
+    make.add_argument("--debian-sources", type=Path, metavar="FILE", help="a sources.list (default: our own)")
+    make.add_argument("--debian-refresh", action="store_true", help="take what is newest, not what is cached")
     _add_check(make)
     show = add(bundle, "show", _bundle_show, "Verify a bundle and show what it holds")
     show.add_argument("--depot", required=True, metavar="URL")

@@ -22,6 +22,7 @@ if SETUPTOOLS < 68:
     pytest.skip("the runtime's wheel needs setuptools 68 (the extra 'workstation')", allow_module_level=True)
 
 from making import at, provision, write_release
+from mirror import Mirror
 from workstation import Workstation
 
 from edgeai_runtime.errors import InputError, TransferError
@@ -103,6 +104,27 @@ def test_targets_with_equal_requirements_get_their_own_wheels(workstation: Works
         assert [name for name in wheels if name.startswith("native")] == [
             f"native-1.0-cp311-cp311-manylinux_2_17_{machine}.manylinux2014_{machine}.whl"
         ]
+
+
+@pytest.mark.skipif(not shutil.which("apt-get"), reason="collecting Debian packages needs apt")
+def test_it_carries_debian_packages_signed_like_the_rest(workstation: Workstation, tmp_path: Path) -> None:
+    mirror = Mirror(tmp_path / "mirror")
+    mirror.add("nginx", Depends="libc6")
+    asked = {
+        "debian": ["bookworm-arm64"],
+        "debian_packages": ["nginx"],
+        "debian_sources": mirror.sources,
+    }
+    assert workstation.build(**asked).changed
+    told = shown(workstation)["debian"]["bookworm-arm64"]
+    assert told["packages"] == ["nginx"]
+    lock = json.loads((workstation.output / blob_name(told["sha256"])).read_bytes())
+    (file,) = lock["files"]
+    assert file_sha256(workstation.output / blob_name(file["sha256"])) == file["sha256"]
+    shutil.rmtree(mirror.directory)
+    assert not workstation.build(**asked).changed
+    assert workstation.build().changed
+    assert not (workstation.output / blob_name(file["sha256"])).exists()
 
 
 def test_a_check_predicts_and_writes_nothing(workstation: Workstation) -> None:

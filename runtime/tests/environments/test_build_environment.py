@@ -218,7 +218,7 @@ def test_a_truncated_wheel_is_refused(place: Place, greeting: Path) -> None:
 def test_a_tampered_lock_is_refused(place: Place, greeting: Path) -> None:
     lock = place.offer([greeting])
     place.put(lock.digest, lock.to_json().replace(b"greeting", b"greating"))
-    assert "the lock has other content than was signed" in place.refused(lock, TrustError)
+    assert "this has other content than was signed" in place.refused(lock, TrustError)
 
 
 def test_a_lock_the_depot_lacks_is_named(place: Place, greeting: Path) -> None:

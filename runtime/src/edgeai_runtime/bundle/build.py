@@ -7,9 +7,10 @@ import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from edgeai_runtime import __version__
+from edgeai_runtime.bundle.debian import DebianCache
 from edgeai_runtime.bundle.keys import open_keys
 from edgeai_runtime.bundle.layout import is_whole, place, sweep
 from edgeai_runtime.bundle.signing import sign, signed_targets
@@ -19,6 +20,8 @@ from edgeai_runtime.errors import InputError
 from edgeai_runtime.release import read_source
 
 SCHEMA = 1
+# A web server for the depot, the time for all.
+DEBIAN_PACKAGES = ("chrony", "nginx")
 
 Progress = Callable[[str], None]
 
@@ -45,10 +48,18 @@ def build(
     targets: Sequence[str],
     release_dirs: Sequence[Path],
     expires_days: int,
+    debian: Sequence[str] = (),
+    debian_packages: Sequence[str] = DEBIAN_PACKAGES,
+    debian_sources: Optional[Path] = None,
+    debian_refresh: bool = False,
     check: bool = False,
     progress: Progress = lambda sentence: None,
 ) -> BundleResult:
     """Make `output` hold exactly these targets and releases, signed for `expires_days`.
+
+    For each suite in `debian` ("bookworm-arm64") come `debian_packages` with what they need, out of
+    `debian_sources` or this machine's own package sources; as the cache has them, unless
+    `debian_refresh` asks for what is newest.
 
     The same again, while at least half of its time is left, changes nothing. `check` predicts; it
     may fill the download cache. Raises InputError, among others for a version that is in the bundle
@@ -68,12 +79,17 @@ def build(
     locks = [*(cache.lock(target, wheel, locks_dir) for target in chosen), cache.supervisor_lock(locks_dir)]
     contents.update({f"locks/{lock.name}.json": lock.to_json() for lock in locks})
     blobs.update(cache.files)
+    suites = DebianCache(cache_dir, progress, debian_sources)
+    for name in sorted(set(debian)):
+        contents[f"debian/{name}.json"] = suites.lock(name, debian_packages, debian_refresh)
+    blobs.update(suites.files)
     about = {
         "schema": SCHEMA,
         "runtime_version": __version__,
         "runtime_wheel": vars(wheel),
         "targets": [target.name for target in chosen],
         "releases": releases,
+        "debian": sorted(set(debian)),
     }
     now = datetime.now(timezone.utc).replace(microsecond=0)
     life = timedelta(days=expires_days)

@@ -58,7 +58,7 @@ def sweep(output: Path, targets: Mapping[str, bytes], blobs: Mapping[str, Path])
 
 def _locks(targets: Mapping[str, bytes]) -> Dict[str, bytes]:
     """The locks as blobs too: a device in bootstrap has no TUF client, it takes its lock by digest."""
-    locks = [data for name, data in targets.items() if name.startswith("locks/")]
+    locks = [data for name, data in targets.items() if name.startswith(("locks/", "debian/"))]
     return {hashlib.sha256(data).hexdigest(): data for data in locks}
 
 

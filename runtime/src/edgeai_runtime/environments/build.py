@@ -7,7 +7,6 @@ wheel and is not installed. `python -m venv --without-pip` works on a bare Debia
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import tempfile
@@ -20,9 +19,9 @@ from edgeai_runtime.durable import append_journal, device_lock, fsync_directory,
 from edgeai_runtime.environments.commands import install_commands
 from edgeai_runtime.environments.interpreter import check_fits, run
 from edgeai_runtime.environments.lock import Lock
-from edgeai_runtime.errors import TransferError, TrustError
+from edgeai_runtime.errors import TransferError
 from edgeai_runtime.paths import Paths
-from edgeai_runtime.trust import store, transfer
+from edgeai_runtime.trust import store
 
 LOCK_LIMIT = 1 << 20  # bytes
 MARKER = ".complete"
@@ -74,7 +73,7 @@ def build_from_depot(
     with device_lock(paths):
         actions = []
         if not is_complete(environment):
-            data = _fetch_lock(depot_url, lock_sha256)
+            data = store.read_blob(depot_url, lock_sha256, LOCK_LIMIT)
             lock = Lock.from_json(data, f"{depot_url}, lock {lock_sha256[:12]}")
             check_fits(lock, python)
             _fetch_wheels(paths, depot_url, lock, progress)
@@ -91,16 +90,6 @@ def build_from_depot(
 def is_complete(environment: Path) -> bool:
     """Whether an environment was built to its end."""
     return (environment / MARKER).is_file()
-
-
-def _fetch_lock(depot_url: str, sha256: str) -> bytes:
-    data = transfer.read(store.blob_url(depot_url, sha256), LOCK_LIMIT)
-    if hashlib.sha256(data).hexdigest() != sha256:
-        raise TrustError(
-            f"{store.blob_url(depot_url, sha256)}: the lock has other content than was signed; "
-            "copy the bundle to the depot again."
-        )
-    return data
 
 
 def _fetch_wheels(paths: Paths, depot_url: str, lock: Lock, progress: Callable[[str], None]) -> None:

@@ -21,6 +21,7 @@ def show_bundle(depot_url: str, root_json: Path) -> Dict[str, Any]:
     with connect(depot_url, read_pinned_root(root_json)) as depot:
         content: Dict[str, Any] = json.loads(depot.read("bundle.json"))
         content["locks"] = {name: _lock(depot, name) for name in [*content["targets"], "supervisor"]}
+        content["debian"] = {name: _suite(depot, name) for name in content.get("debian", [])}
         releases = [
             _release(depot, f"releases/{name}/{version}.json")
             for name, versions in content["releases"].items()
@@ -37,6 +38,11 @@ def _lock(depot: Client, name: str) -> Dict[str, Any]:
     lock = json.loads(depot.read(target))
     wheels_size = sum(wheel["size"] for wheel in lock["wheels"])
     return {**depot.target(target), "glibc": lock["glibc"], "wheels_size": wheels_size}
+
+
+def _suite(depot: Client, name: str) -> Dict[str, Any]:
+    target = f"debian/{name}.json"
+    return {**depot.target(target), "packages": json.loads(depot.read(target))["packages"]}
 
 
 def _release(depot: Client, target: str) -> Release:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
+from edgeai_runtime.errors import TrustError
 from edgeai_runtime.paths import Paths
 from edgeai_runtime.release import file_sha256
 from edgeai_runtime.trust import transfer
@@ -39,6 +41,20 @@ def fetch_blob(paths: Paths, depot_url: str, sha256: str, size: int) -> int:
         return 0
     partial = paths.store / "partial" / sha256
     return transfer.fetch(blob_url(depot_url, sha256), partial, blob_path(paths, sha256), sha256, size)
+
+
+def read_blob(depot_url: str, sha256: str, limit: int) -> bytes:
+    """A small blob's content, read and not kept: a lock, whose digest the caller got from who verified it.
+
+    Raises TransferError and TrustError.
+    """
+    url = blob_url(depot_url, sha256)
+    data = transfer.read(url, limit)
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise TrustError(
+            f"{url}: this has other content than was signed; copy the bundle to the depot again."
+        )
+    return data
 
 
 def drop_damaged(paths: Paths, sha256: str) -> None:

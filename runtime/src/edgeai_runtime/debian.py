@@ -1,0 +1,154 @@
+"""Install Debian packages that a bundle brought, on a host that reaches no mirror. Standard library only.
+
+The lock's digest comes from who verified the bundle; every package is checked against the lock, and
+apt installs from a repository of these files alone, which is gone afterwards. Nothing is started:
+whoever wants the service configures it first (policy-rc.d,
+https://people.debian.org/~hmh/invokerc.d-policyrc.d-specification.txt).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List, Sequence
+
+from edgeai_runtime.errors import BuildError, InputError
+from edgeai_runtime.paths import Paths
+from edgeai_runtime.trust import store, transfer
+
+LOCK_LIMIT = 4 << 20  # bytes
+POLICY = Path("/usr/sbin/policy-rc.d")
+
+
+@dataclass(frozen=True)
+class InstallResult:
+    """`packages` are those that were (or would be) installed of what was asked for."""
+
+    packages: List[str]
+    changed: bool
+    actions: List[str]
+
+
+def install(
+    paths: Paths,
+    lock_sha256: str,
+    depot_url: str,
+    packages: Sequence[str],
+    check: bool = False,
+    progress: Callable[[str], None] = lambda sentence: None,
+) -> InstallResult:
+    """Install those of `packages` that are missing, with what they need; the rest is left alone.
+
+    Raises InputError (not root, another suite, a package the bundle lacks), TransferError, TrustError
+    and BuildError with apt's own words.
+    """
+    missing = [name for name in packages if not _is_installed(name)]
+    said = f"{', '.join(missing)} from the bundle"
+    if not missing or check:
+        return InstallResult(missing, bool(missing), [f"would install {said}"] if missing else [])
+    if os.geteuid() != 0:
+        raise InputError("Installing Debian packages takes root; become root, with Ansible: become: true.")
+    lock: Dict[str, Any] = json.loads(store.read_blob(depot_url, lock_sha256, LOCK_LIMIT))
+    _check_fits(lock, missing)
+    paths.var.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="debian-", dir=str(paths.var)) as directory:
+        repository = Path(directory)
+        for number, file in enumerate(lock["files"], 1):
+            progress(f"{number} of {len(lock['files'])} packages: {file['filename']}")
+            url, path = store.blob_url(depot_url, file["sha256"]), repository / Path(file["filename"]).name
+            transfer.fetch(url, repository / "partial", path, file["sha256"], file["size"])
+        (repository / "Packages").write_text(lock["index"], encoding="utf-8")
+        progress(f"installing {', '.join(missing)}")
+        _install(repository, missing)
+    return InstallResult(missing, True, [f"installed {said}"])
+
+
+def _is_installed(package: str) -> bool:
+    """Raises InputError on a system without dpkg."""
+    try:
+        done = subprocess.run(
+            ["dpkg-query", "--show", "--showformat", "${db:Status-Status}", package],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            check=False,
+        )
+    except OSError:
+        raise InputError(f"{package} cannot be installed: this host has no dpkg, expected Debian.") from None
+    return done.stdout == b"installed"
+
+
+def _check_fits(lock: Dict[str, Any], packages: Sequence[str]) -> None:
+    made_for = f"{lock['suite']}-{lock['architecture']}"
+    done = subprocess.run(["dpkg", "--print-architecture"], stdout=subprocess.PIPE, check=True)
+    here = f"{_codename()}-{done.stdout.decode().strip()}"
+    if here != made_for:
+        raise InputError(
+            f"This host is {here}, the packages are for {made_for}; "
+            f"build the bundle with bundle_debian: [{here}]."
+        )
+    unknown = [name for name in packages if name not in lock["packages"]]
+    if unknown:
+        raise InputError(
+            f"The bundle brings {', '.join(lock['packages'])} for {made_for}, but not {', '.join(unknown)}; "
+            "add it to bundle_debian_packages and build the bundle again."
+        )
+
+
+def _codename() -> str:
+    for line in Path("/etc/os-release").read_text(encoding="utf-8").splitlines():
+        if line.startswith("VERSION_CODENAME="):
+            return line.partition("=")[2].strip('"')
+    return "a system without a codename"
+
+
+def _install(repository: Path, packages: Sequence[str]) -> None:
+    (repository / "sources.list").write_text(f"deb [trusted=yes] file:{repository} ./\n", encoding="utf-8")
+    (repository / "lists" / "partial").mkdir(parents=True)
+    options = {
+        "Dir::Etc::SourceList": repository / "sources.list",
+        "Dir::Etc::SourceParts": "/dev/null",
+        "Dir::State::Lists": repository / "lists",
+        "Dir::Cache::pkgcache": "",
+        "Dir::Cache::srcpkgcache": "",
+        "APT::Install-Recommends": "false",
+        # The repository is root's own and not for the user that apt downloads as.
+        "APT::Sandbox::User": "root",
+        "Dpkg::Options::": "--force-confold",  # what somebody configured here stays
+    }
+    words = [word for key, value in options.items() for word in ("-o", f"{key}={value}")]
+    with _nothing_started():
+        for arguments in (["update"], ["install", "--yes", *packages]):
+            done = subprocess.run(
+                ["apt-get", "-qq", *words, *arguments],
+                env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                check=False,
+            )
+            if done.returncode:
+                lines = [line for line in done.stdout.splitlines() if line.startswith("E: ")]
+                why = (lines or done.stdout.strip().splitlines() or ["it said nothing"])[-1]
+                raise BuildError(
+                    f"apt-get {arguments[0]} failed ({why}); correct that on the host, then run this again."
+                )
+
+
+@contextlib.contextmanager
+def _nothing_started() -> Iterator[None]:
+    """Forbid that a package starts its service when it is installed; a policy that is there stays."""
+    if POLICY.exists():
+        yield
+        return
+    POLICY.write_text("#!/bin/sh\n# While edgeai installs packages.\nexit 101\n", encoding="ascii")
+    POLICY.chmod(0o755)
+    try:
+        yield
+    finally:
+        POLICY.unlink()
