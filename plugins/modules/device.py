@@ -233,6 +233,8 @@ def take_off(module: AnsibleModule, root: str) -> Answer:
         stop_supervisor(module, root, pid)
     for name in there:
         path = os.path.join(root, name)
+        if not os.path.isdir(path):  # systemd takes run/edgeai away with the service
+            continue
         shutil.rmtree(os.path.realpath(path))
         if os.path.islink(path):
             os.unlink(path)
