@@ -31,7 +31,8 @@ options:
       the module.
     type: str
   files:
-    description: Content of files, by their path below C(etc/edgeai).
+    description: Content of files, by their path below C(etc/edgeai). A file whose content is null must not be
+      there.
     type: dict
     default: {}
   stop_timeout_s:
@@ -180,15 +181,18 @@ def said(module: AnsibleModule, would: str, done: str, names: List[str]) -> str:
 
 
 def write_files(module: AnsibleModule, root: str) -> List[str]:
-    """Write what differs; returns the names of those files."""
+    """Write what differs, remove what must not be there; returns the names of those files."""
     written = []
     for name, content in sorted(module.params["files"].items()):
         path = os.path.join(root, SETTINGS, name)
-        data = str(content).encode()
+        data = None if content is None else str(content).encode()
         if read(path) == data:
             continue
         written.append(name)
-        if not module.check_mode:
+        if data is None:
+            if not module.check_mode:
+                os.unlink(path)
+        elif not module.check_mode:
             with tempfile.NamedTemporaryFile(dir=os.path.dirname(path), delete=False) as file:
                 file.write(data)
                 file.flush()
