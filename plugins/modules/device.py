@@ -31,7 +31,7 @@ options:
       the module.
     type: str
   files:
-    description: Content of files, by their path below C(etc/edgeai). A file whose content is null must not be
+    description: Content of files, by their path below C(etc/edgeai). A file without any content must not be
       there.
     type: dict
     default: {}
@@ -185,7 +185,7 @@ def write_files(module: AnsibleModule, root: str) -> List[str]:
     written = []
     for name, content in sorted(module.params["files"].items()):
         path = os.path.join(root, SETTINGS, name)
-        data = None if content is None else str(content).encode()
+        data = str(content).encode() if content else None
         if read(path) == data:
             continue
         written.append(name)

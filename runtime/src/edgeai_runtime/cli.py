@@ -313,9 +313,12 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("--depot", required=True, metavar="URL")
     show.add_argument("--root-json", type=Path, required=True)
     show.add_argument("--ca", type=Path, metavar="FILE", help="who vouches for the depot's certificate")
-    certificate = add(bundle, "certificate", _bundle_certificate, "Make a certificate for the factory's depot")
+    certificate = add(bundle, "certificate", _bundle_certificate, "Make the depot's certificate")
     certificate.add_argument(
-        "--name", action="append", required=True, help="the depot's name or address; may be given several times"
+        "--name",
+        action="append",
+        required=True,
+        help="its name or address; may be given several times",
     )
     certificate.add_argument("--keys", type=Path, required=True, metavar="DIR", help="where the keys lie")
     certificate.add_argument("--days", type=int, default=825, help="for how long it is good (default: 825)")

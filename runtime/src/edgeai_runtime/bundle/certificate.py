@@ -67,12 +67,13 @@ def make_certificate(
     directory = keys_dir / "depot"
     path = directory / f"{names[0].replace(':', '_')}.pem"
     found = _read(path) if path.is_file() else None
+    made = "would make" if check else "made"
     actions: List[str] = []
     if found is None or not _is_for(found, names, directory / "ca.pem"):
         found = None
         if not (directory / "ca.pem").is_file():
-            actions.append(f"{'would make' if check else 'made'} the certificate authority {directory}/ca.pem")
-        actions.append(f"{'would make' if check else 'made'} the certificate {path}")
+            actions.append(f"{made} the certificate authority {directory}/ca.pem")
+        actions.append(f"{made} the certificate {path}")
         if not check:
             found = _issue(_authority(directory), path, names, timedelta(days=days))
     expires = found.not_valid_after_utc if found else datetime.now(timezone.utc) + timedelta(days=days)
