@@ -72,6 +72,7 @@ def measure(python: str, device_root: str, system: str = "/") -> Dict[str, Any]:
         "userland_bits": interpreter["bits"] if interpreter else None,
         "python": {"path": python, **interpreter} if interpreter else None,
         "glibc": interpreter["glibc"] if interpreter else "",
+        "debian_suite": debian_suite(text("etc/os-release"), architecture),
         "target": target_name(architecture, interpreter),
         "memory_mb": memory_mb(text("proc/meminfo")),
         "disk_free_mb": disk_free_mb(device_root),
@@ -102,6 +103,14 @@ def in_a_line(device: Dict[str, Any]) -> str:
     words.append("CPU with {}".format(" ".join(device["cpu_features"]) or "nothing that speeds int8 up"))
     name = device["model"] or "{} machine".format(device["architecture"])
     return "{} is {}: {}".format(name, device["detected_class"] or "none of our classes", ", ".join(words))
+
+
+def debian_suite(os_release: str, architecture: str) -> str:
+    """Release and architecture in the words of Debian and its kin, "bookworm-arm64"; "" on other systems."""
+    words = {"x86_64": "amd64", "aarch64": "arm64"}
+    found = re.search(r'^VERSION_CODENAME="?(\w+)', os_release, re.MULTILINE)
+    kin = re.search(r'^ID(?:_LIKE)?="?(?:.*\b)?(?:debian|ubuntu)\b', os_release, re.MULTILINE)
+    return f"{found.group(1)}-{words.get(architecture, architecture)}" if found and kin else ""
 
 
 def read_text(path: str) -> str:

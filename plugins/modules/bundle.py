@@ -47,6 +47,24 @@ options:
     description: Days for which the bundle is good. It is signed anew when less than half of them is left.
     type: int
     default: 365
+  debian:
+    description: Suites to collect Debian packages for, such as V(bookworm-arm64), on a workstation with apt.
+    type: list
+    elements: str
+    default: []
+  debian_packages:
+    description: The packages, which come with what they need.
+    type: list
+    elements: str
+    default: [chrony, logrotate, nginx]
+  debian_sources:
+    description: A C(sources.list) to take them from. The default is the workstation's own sources, with
+      their suite replaced.
+    type: path
+  debian_refresh:
+    description: Whether to take what is newest rather than what an earlier bundle took.
+    type: bool
+    default: false
   python:
     description: An interpreter with C(edgeai_runtime) and what it needs on a workstation. The default is the
       one that runs the module.
@@ -124,6 +142,14 @@ def main() -> None:
             "targets": {"type": "list", "elements": "str", "required": True},
             "releases": {"type": "list", "elements": "path", "default": []},
             "expires_days": {"type": "int", "default": 365},
+            "debian": {"type": "list", "elements": "str", "default": []},
+            "debian_packages": {
+                "type": "list",
+                "elements": "str",
+                "default": ["chrony", "logrotate", "nginx"],
+            },
+            "debian_sources": {"type": "path"},
+            "debian_refresh": {"type": "bool", "default": False},
             "python": {"type": "path"},
         },
         supports_check_mode=True,
@@ -138,6 +164,12 @@ def main() -> None:
     for release in params["releases"]:
         command += ["--release", os.path.abspath(release)]
     command += ["--expires-days", str(params["expires_days"])]
+    for suite in params["debian"]:
+        command += ["--debian", suite]
+    for package in params["debian_packages"] if params["debian"] else []:
+        command += ["--debian-package", package]
+    command += ["--debian-sources", params["debian_sources"]] if params["debian_sources"] else []
+    command += ["--debian-refresh"] if params["debian_refresh"] else []
     command += ["--check"] if module.check_mode else []
     conclude(module, lambda: ask(command), already=f"{os.path.abspath(params['path'])} holds all of it")
 

@@ -64,6 +64,10 @@ targets:
   type: list
   elements: str
   returned: when readable
+debian:
+  description: Digest, size and packages of the locks of Debian packages, by suite.
+  type: dict
+  returned: success
 locks:
   description: Digest, size, least glibc and size of the wheels of its locks, by name.
   type: dict
@@ -120,7 +124,7 @@ def main() -> None:
         if not (module.check_mode and refused.failure["kind"] in ("bad_input", "transfer")):
             module.fail_json(**refused.failure)
         said = f"check mode goes on without a bundle: {refused}"
-        module.exit_json(changed=False, readable=False, locks={}, msg=said)
+        module.exit_json(changed=False, readable=False, locks={}, debian={}, msg=said)
     bundle = {key: value for key, value in answer.items() if key not in ("ok", "changed", "actions")}
     module.exit_json(changed=False, readable=True, msg=sentence(bundle), **bundle)
 

@@ -60,6 +60,11 @@ glibc:
   type: str
   returned: success
   sample: "2.36"
+debian_suite:
+  description: Release and architecture of a Debian or its kin, whose packages fit; empty elsewhere.
+  type: str
+  returned: success
+  sample: bookworm-arm64
 target:
   description: The target whose wheels fit; none where none can.
   type: str

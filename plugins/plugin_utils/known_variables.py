@@ -19,6 +19,10 @@ ROLES = ("depot", "release", "runtime")
 BUNDLE = frozenset(
     {
         "bundle_cache_dir",
+        "bundle_debian",
+        "bundle_debian_packages",
+        "bundle_debian_refresh",
+        "bundle_debian_sources",
         "bundle_directory",
         "bundle_expires_days",
         "bundle_keys_dir",

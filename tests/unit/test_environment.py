@@ -59,7 +59,7 @@ def test_the_wheel_is_fetched_and_builds_the_environment_itself(
     assert result["actions"] == ["fetched edgeai_runtime-1.0-py3-none-any.whl"]
     asked = result["path"][1:]
     assert asked[:5] == ["--root", str(tmp_path / "d"), "--json", "environment", "build"]
-    assert asked[5:] == ["--lock-sha256", LOCK, "--depot", depot[0], "--python", sys.executable]
+    assert asked[5:] == ["--lock-sha256", LOCK, "--python", sys.executable, "--depot", depot[0]]
 
 
 def test_the_same_again_fetches_nothing(build: Any) -> None:

@@ -126,3 +126,18 @@ def test_device_info_on_a_device_without_that_python_says_none(run_module) -> No
     assert found["python"] is None
     assert found["target"] is None
     assert "no target" in found["msg"]
+
+
+@pytest.mark.parametrize(
+    ("os_release", "architecture", "suite"),
+    [
+        ("ID=debian\nVERSION_CODENAME=bookworm\n", "aarch64", "bookworm-arm64"),
+        ('ID=raspbian\nID_LIKE=debian\nVERSION_CODENAME="trixie"\n', "aarch64", "trixie-arm64"),
+        ("ID=ubuntu\nID_LIKE=debian\nVERSION_CODENAME=noble\n", "x86_64", "noble-amd64"),
+        ('ID=fedora\nVERSION_CODENAME=""\n', "x86_64", ""),
+        ('ID="opensuse-leap"\nID_LIKE="suse opensuse"\nVERSION_CODENAME=leap\n', "x86_64", ""),
+        ("", "x86_64", ""),
+    ],
+)
+def test_a_system_of_debians_kin_names_its_suite(os_release: str, architecture: str, suite: str) -> None:
+    assert hardware.debian_suite(os_release, architecture) == suite

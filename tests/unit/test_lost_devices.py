@@ -28,14 +28,17 @@ def dead() -> Iterator[Dict[str, Any]]:
         }
 
 
+WHEEL = {"filename": "w", "sha256": "s", "size": 1}
 MODULES: Dict[str, Dict[str, Any]] = {
+    "debian_packages": {"name": ["n"], "lock_sha256": "s", "depot_url": "x", "wheel": WHEEL},
     "device": {"state": "absent"},
     "device_info": {},
-    "environment": {"depot_url": "x", "wheel": {"filename": "w", "sha256": "s", "size": 1}},
+    "environment": {"depot_url": "x", "wheel": WHEEL},
     "generation": {"state": "confirmed"},
     "health_info": {},
     "model_convert": {"name": "r", "version": "1"},
     "release": {"name": "r", "version": "1"},
+    "tuning": {"settings": []},
 }
 
 

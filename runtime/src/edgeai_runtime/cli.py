@@ -331,7 +331,10 @@ def _parser() -> argparse.ArgumentParser:
         "--debian", action="append", default=[], metavar="SUITE", help="e.g. bookworm-arm64, may be repeated"
     )
     make.add_argument(
-        "--debian-package", action="append", metavar="NAME", help="may be repeated (default: chrony, nginx)"
+        "--debian-package",
+        action="append",
+        metavar="NAME",
+        help="may be repeated (default: chrony, logrotate, nginx)",
     )
     make.add_argument("--debian-sources", type=Path, metavar="FILE", help="a sources.list (default: our own)")
     make.add_argument("--debian-refresh", action="store_true", help="take what is newest, not what is cached")

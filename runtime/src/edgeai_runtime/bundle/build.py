@@ -20,8 +20,8 @@ from edgeai_runtime.errors import InputError
 from edgeai_runtime.release import read_source
 
 SCHEMA = 1
-# A web server for the depot, the time for all.
-DEBIAN_PACKAGES = ("chrony", "nginx")
+# The time for all; for the depot a web server, and what keeps its log small.
+DEBIAN_PACKAGES = ("chrony", "logrotate", "nginx")
 
 Progress = Callable[[str], None]
 
