@@ -9,7 +9,8 @@ COLLECTION := .build/ansible_collections/edgeai/fleet
 export ORT_DISABLE_TELEMETRY := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup dev demo test lint format test-runtime test-plugins test-example test-integration test-demo locks clean
+.PHONY: help setup dev demo test lint sanity format test-runtime test-plugins test-example test-collection \
+	test-integration test-demo changelog locks clean
 
 help: ## Say what can be typed
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,7 +33,7 @@ $(COLLECTION):
 demo: setup ## Run the whole job on this machine: bundle to rollback, three devices
 	@$(BIN)/python tests/demo/walk.py
 
-test: lint test-runtime test-plugins test-example test-integration test-demo ## Run every test
+test: lint sanity test-runtime test-plugins test-example test-collection test-integration test-demo ## Run every test
 
 lint: dev ## Check style, types, arrows between packages, playbooks
 	$(BIN)/ruff check .
@@ -41,7 +42,11 @@ lint: dev ## Check style, types, arrows between packages, playbooks
 	$(BIN)/mypy -p ansible_collections.edgeai.fleet.plugins
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python tools/role_docs.py --check
+	$(BIN)/antsibull-changelog lint
 	$(BIN)/ansible-lint --offline --profile production
+
+sanity: dev ## Run ansible-test sanity, with nothing ignored
+	@$(BIN)/python tools/test_sanity.py
 
 format: dev ## Put the Python code into shape, and the tables of variables
 	$(BIN)/ruff check --fix .
@@ -57,11 +62,17 @@ test-plugins: dev ## Test modules, filters and callback on the controller's Pyth
 test-example: dev ## Test the example's rendering and releases
 	$(BIN)/python -m pytest -q tests/example
 
+test-collection: dev ## Build, install and run the collection as a user does, from an empty directory
+	$(BIN)/python -m pytest -q tests/collection
+
 test-integration: dev ## Run the playbooks on wrong input and on faults, on a small fleet of their own
 	$(BIN)/python -m pytest -q tests/integration
 
 test-demo: setup ## Run the demo without a network and check its outcome
 	@$(BIN)/python tests/demo/walk.py --isolated
+
+changelog: dev ## Write CHANGELOG.md from the fragments
+	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/antsibull-changelog release --update-existing --refresh
 
 locks: dev ## Resolve the wheels of every target again
 	$(BIN)/python runtime/locks/compile.py

@@ -1,7 +1,7 @@
 """Keep each role's README true to its specs: `python tools/role_docs.py [--check]`.
 
-The table of variables between the two markers is written from meta/argument_specs.yml, and the specs
-must equal defaults/main.yml in names and values.
+The table of variables between the two markers is written from meta/argument_specs.yml. The specs must
+equal defaults/main.yml in names and values, and meta/main.yml, which Galaxy reads, in the description.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any, Dict, List
 import yaml
 
 ROLES = Path(__file__).resolve().parent.parent / "roles"
+HEADINGS = ("## Variables", "## What it exports", "## Example", "## Again, in check mode, and back")
 BEGIN, END = "<!-- variables -->", "<!-- end of variables -->"
 
 
@@ -42,6 +43,20 @@ def differences(role: Path, options: Dict[str, Any]) -> List[str]:
     ]
 
 
+def wrong_metadata(role: Path, specs: Dict[str, Any]) -> List[str]:
+    """What Galaxy would read that is not so."""
+    metadata = read(role / "meta" / "main.yml")
+    wrong = []
+    if metadata.get("galaxy_info", {}).get("description") != specs["short_description"]:
+        wrong.append(
+            f"{role.name}: the description in meta/main.yml is not the short_description in "
+            "meta/argument_specs.yml; make them equal."
+        )
+    if metadata.get("dependencies"):
+        wrong.append(f"{role.name}: meta/main.yml has dependencies; call a role where it is needed instead.")
+    return wrong
+
+
 def table(options: Dict[str, Any]) -> str:
     if not options:
         return "None of its own; those of the role [runtime](../runtime/README.md) apply.\n"
@@ -57,12 +72,14 @@ def main() -> int:
     check = "--check" in sys.argv[1:]
     wrong: List[str] = []
     for role in sorted(path for path in ROLES.iterdir() if (path / "meta").is_dir()):
-        options = read(role / "meta" / "argument_specs.yml")["argument_specs"]["main"].get("options") or {}
-        wrong += differences(role, options)
+        specs = read(role / "meta" / "argument_specs.yml")["argument_specs"]["main"]
+        options = specs.get("options") or {}
+        wrong += [*differences(role, options), *wrong_metadata(role, specs)]
         readme = role / "README.md"
         text = readme.read_text(encoding="utf-8") if readme.is_file() else ""
+        wrong += [f"{readme}: the part '{part}' is missing." for part in HEADINGS if f"{part}\n" not in text]
         before, begin, rest = text.partition(BEGIN)
-        _, end, after = rest.partition(END)
+        _old, end, after = rest.partition(END)
         if not (begin and end):
             wrong.append(
                 f"{readme}: the markers {BEGIN} and {END} are missing; put them around the variables."

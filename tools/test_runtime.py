@@ -4,27 +4,14 @@ from __future__ import annotations
 
 import os
 import platform
-import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Optional
+
+from pythons import find_python
 
 REPO = Path(__file__).resolve().parent.parent
 VERSIONS = ("3.8", "3.10", "3.11", "3.13")  # JetPack 5; JetPack 6, Ubuntu 22.04; Debian 12; Debian 13
-
-
-def find_python(version: str) -> Optional[str]:
-    """A `pythonX.Y` on PATH that can make environments, else one that pyenv keeps."""
-    kept = sorted((Path.home() / ".pyenv" / "versions").glob(f"{version}.*/bin/python{version}"))
-    for candidate in [shutil.which(f"python{version}"), *map(str, reversed(kept))]:
-        # A pyenv shim answers to the name and then fails: only one that starts counts.
-        if (
-            candidate
-            and not subprocess.run([candidate, "-c", "import ensurepip"], capture_output=True).returncode
-        ):
-            return candidate
-    return None
 
 
 def ready_environment(version: str, python: str) -> Path:
@@ -65,6 +52,7 @@ def main() -> int:
             ],
             cwd=REPO / "runtime",
             env={**os.environ, "ORT_DISABLE_TELEMETRY": "1", "PYTHONDONTWRITEBYTECODE": "1"},
+            check=False,
         )
         if result.returncode:
             failed.append(version)

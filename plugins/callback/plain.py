@@ -5,16 +5,6 @@
 
 from __future__ import annotations
 
-import sys
-import time
-from typing import Any, Dict, List, Optional
-
-from ansible import constants as C  # noqa: N812 - as Ansible's own callbacks call it
-from ansible.playbook.task_include import TaskInclude
-from ansible.plugins.callback import CallbackBase
-from ansible.utils.color import stringc
-from ansible_collections.edgeai.fleet.plugins.plugin_utils.outcome import Outcome, names
-
 DOCUMENTATION = r"""
 name: plain
 type: stdout
@@ -31,6 +21,16 @@ requirements:
 extends_documentation_fragment:
   - result_format_callback
 """
+
+import sys
+import time
+from typing import Any, Dict, List, Optional
+
+from ansible import constants as C  # noqa: N812 - as Ansible's own callbacks call it
+from ansible.playbook.task_include import TaskInclude
+from ansible.plugins.callback import CallbackBase
+from ansible.utils.color import stringc
+from ansible_collections.edgeai.fleet.plugins.plugin_utils.outcome import Outcome, names
 
 # What only moves variables about is no step of the work.
 SILENT = ("set_fact", "include_vars", "add_host", "group_by", "meta", "validate_argument_spec")

@@ -5,14 +5,6 @@
 
 from __future__ import annotations
 
-import platform
-import sys
-from typing import Any, Dict, List, Optional
-
-from ansible.errors import AnsibleLookupError
-from ansible.plugins.lookup import LookupBase
-from ansible_collections.edgeai.fleet.plugins.module_utils.hardware import probe_python, target_name
-
 DOCUMENTATION = r"""
 name: target
 short_description: The target whose wheels fit the machine Ansible runs on
@@ -38,6 +30,14 @@ _raw:
   type: list
   elements: str
 """
+
+import platform
+import sys
+from typing import Any, Dict, List, Optional
+
+from ansible.errors import AnsibleLookupError
+from ansible.plugins.lookup import LookupBase
+from ansible_collections.edgeai.fleet.plugins.module_utils.hardware import probe_python, target_name
 
 
 class LookupModule(LookupBase):  # type: ignore[misc]

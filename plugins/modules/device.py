@@ -13,8 +13,8 @@ description:
   - V(present) makes C(opt/edgeai), C(var/lib/edgeai), C(etc/edgeai) and C(run/edgeai) below O(root) and
     writes O(files) into them.
   - V(absent) stops the services, then deletes those directories and our own units of systemd. Nothing else is
-    deleted. Directories above them, O(root) among them, go only where O(root) is not C(/) and they are empty.
-    It works on a device that is half provisioned as well.
+    deleted, your own drop-ins for these units neither. Directories above them, O(root) among them, go only
+    where O(root) is not C(/) and they are empty. It works on a device that is half provisioned as well.
 author: The edgeai.fleet authors (@edgeai-fleet)
 extends_documentation_fragment:
   - edgeai.fleet.device
@@ -31,7 +31,8 @@ options:
       the module.
     type: str
   files:
-    description: Content of files, by their path below C(etc/edgeai).
+    description: Content of files, by their path below C(etc/edgeai). A file without any content must not be
+      there.
     type: dict
     default: {}
   stop_timeout_s:
@@ -94,7 +95,8 @@ from ansible_collections.edgeai.fleet.plugins.module_utils.edgeai_command import
 OURS = ("opt/edgeai", "var/lib/edgeai", "etc/edgeai", "run/edgeai")
 ABOVE = ("opt", "var/lib", "var", "etc", "run", "")
 SETTINGS = "etc/edgeai"
-UNITS = "/etc/systemd/system/edgeai-*.service"
+# Sockets first: nobody who knocks starts again what is being stopped.
+UNITS = ("/etc/systemd/system/edgeai-*.socket", "/etc/systemd/system/edgeai-*.service")
 
 
 def running_supervisor(root: str) -> Optional[int]:
@@ -179,15 +181,18 @@ def said(module: AnsibleModule, would: str, done: str, names: List[str]) -> str:
 
 
 def write_files(module: AnsibleModule, root: str) -> List[str]:
-    """Write what differs; returns the names of those files."""
+    """Write what differs, remove what must not be there; returns the names of those files."""
     written = []
     for name, content in sorted(module.params["files"].items()):
         path = os.path.join(root, SETTINGS, name)
-        data = str(content).encode()
+        data = str(content).encode() if content else None
         if read(path) == data:
             continue
         written.append(name)
-        if not module.check_mode:
+        if data is None:
+            if not module.check_mode:
+                os.unlink(path)
+        elif not module.check_mode:
             with tempfile.NamedTemporaryFile(dir=os.path.dirname(path), delete=False) as file:
                 file.write(data)
                 file.flush()
@@ -217,7 +222,7 @@ def put_in_place(module: AnsibleModule, root: str) -> Answer:
 
 def take_off(module: AnsibleModule, root: str) -> Answer:
     """Stop and remove everything of ours."""
-    units = sorted(glob.glob(UNITS)) if root == "/" else []
+    units = [unit for kind in UNITS for unit in sorted(glob.glob(kind))] if root == "/" else []
     pid = running_supervisor(root)
     there = [name for name in OURS if os.path.isdir(os.path.join(root, name))]
     actions = [said(module, "stop", "stopped", ["the services"])] if units or pid is not None else []
@@ -232,6 +237,8 @@ def take_off(module: AnsibleModule, root: str) -> Answer:
         stop_supervisor(module, root, pid)
     for name in there:
         path = os.path.join(root, name)
+        if not os.path.isdir(path):  # systemd takes run/edgeai away with the service
+            continue
         shutil.rmtree(os.path.realpath(path))
         if os.path.islink(path):
             os.unlink(path)

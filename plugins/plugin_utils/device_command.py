@@ -31,7 +31,7 @@ class DeviceCommand(DeviceAction):
     RULES: ClassVar[Dict[str, Any]] = {}
 
     def work(self, task_vars: Dict[str, Any]) -> Result:
-        _, parameters = self.validate_argument_spec(
+        _result, parameters = self.validate_argument_spec(
             argument_spec=device_argument_spec(**self.OPTIONS), **self.RULES
         )
         try:

@@ -52,7 +52,7 @@ def test_a_release_names_its_files_by_content(source: Path) -> None:
 
 
 def test_a_manifest_reads_back_as_the_same_release(source: Path) -> None:
-    release, _ = read_source(source)
+    release, _files = read_source(source)
     again = Release.from_json(release.to_json(), "manifest")
     assert again == release
     assert again.digest == release.digest == hashlib.sha256(release.to_json()).hexdigest()
@@ -78,7 +78,7 @@ def test_numbers_that_are_equal_are_written_alike(source: Path) -> None:
 
 
 def test_a_device_class_without_a_recipe_is_told_which_have_one(source: Path) -> None:
-    release, _ = read_source(source)
+    release, _files = read_source(source)
     assert release.recipe_for("raspberry_pi").quantize == "static"
     with pytest.raises(InputError, match="no recipe for the device class 'jetson', only for raspberry_pi"):
         release.recipe_for("jetson")

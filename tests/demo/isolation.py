@@ -68,7 +68,7 @@ def _leave() -> None:
 
 
 def _prove() -> str:
-    interfaces = [name for _, name in socket.if_nameindex()]
+    interfaces = [name for _number, name in socket.if_nameindex()]
     if interfaces != ["lo"] or routes():
         raise OSError(errno.EISCONN, f"interfaces {interfaces}, routes {routes()}")
     with socket.socket() as probe:

@@ -26,7 +26,7 @@ def sources(releases: Path) -> dict[str, Release]:
 
 def served(directory: Path) -> Model:
     """The release's model, unconverted, behind the pipeline that a device runs."""
-    release, _ = read_source(directory)
+    release, _files = read_source(directory)
     backend = open_backend("onnxruntime", directory / "model.onnx", threads=1)
     names = read_labels(directory / "labels.txt")
     return Model(release.name, release.version, "onnxruntime", backend, release.pipeline, names)

@@ -117,7 +117,7 @@ class Device:
     def status(self) -> Dict[str, Any]:
         """What `edgeai status` says; {} while the device does not say how it is."""
         command = [self.root / "opt/edgeai/bin/edgeai", "--json", "status"]
-        done = subprocess.run(command, capture_output=True, text=True)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         found: Dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
         return found if found["ok"] else {}
 
@@ -165,10 +165,13 @@ class Device:
 
 @dataclass
 class Fleet:
-    """Devices and a depot with their inventory, all below `base`."""
+    """Devices and a depot with their inventory, all below `base`, and the workstation they are run from."""
 
     base: Path
     bundle: Path
+    ansible_playbook: Sequence[str] = (str(BIN / "ansible-playbook"),)
+    directory: Path = REPO
+    environment: Dict[str, str] = field(default_factory=lambda: {"ANSIBLE_CONFIG": str(REPO / "ansible.cfg")})
     devices: List[Device] = field(default_factory=list)
     variables: Dict[str, Dict[str, Any]] = field(default_factory=dict)
 
@@ -223,17 +226,18 @@ class Fleet:
         with tempfile.TemporaryDirectory(dir=self.base) as name:
             inventory = Path(name) / "hosts.json"
             inventory.write_text(json.dumps(self.inventory(self.variables if devices is None else devices)))
-            command = [str(BIN / "ansible-playbook"), "-i", str(inventory), f"edgeai.fleet.{playbook}"]
+            command = [*self.ansible_playbook, "-i", str(inventory), f"edgeai.fleet.{playbook}"]
             command += [*arguments, "-e", json.dumps({"report_dir": name, **variables})]
             done = subprocess.run(
                 command,
-                cwd=REPO,
-                env={**os.environ, "ANSIBLE_CONFIG": str(REPO / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
+                cwd=self.directory,
+                env={**os.environ, **self.environment, "ANSIBLE_NOCOLOR": "1"},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
                 timeout=PLAY_LIMIT_S,
+                check=False,
             )
             written = Path(name) / f"{playbook}.json"
             report = json.loads(written.read_text()) if written.is_file() else None
@@ -257,7 +261,7 @@ class Fleet:
     @contextlib.contextmanager
     def depot_down(self) -> Iterator[None]:
         """The depot's server is stopped here, and answers again afterwards."""
-        control = next(self.depot_root.glob("opt/edgeai/envs/*/bin/supervisorctl"))
+        (control,) = self.depot_root.glob("opt/edgeai/envs/*/bin/supervisorctl")
         command = [control, "--configuration", self.depot_root / "etc/edgeai/supervisord.conf"]
         subprocess.run([*command, "stop", "depot"], check=True, capture_output=True)
         try:

@@ -137,7 +137,7 @@ def play(tmp_path: Path) -> Callable[..., Any]:
         command = [str(Path(sys.executable).with_name("ansible-playbook"))]
         command += ["-i", str(tmp_path / "inventory.json"), str(tmp_path / "play.json"), *options]
         return subprocess.run(
-            command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=120
+            command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
         )
 
     return run

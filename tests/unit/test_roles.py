@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 from typing import Any, Dict, Set
 
@@ -34,11 +35,41 @@ def test_every_variable_has_its_prefix_and_is_explained_in_place(role: str) -> N
         assert name.startswith(f"{role}_")
 
 
-@pytest.mark.parametrize("role", ROLES)
-def test_every_role_has_a_readme_with_what_a_user_asks(role: str) -> None:
-    readme = (REPO / "roles" / role / "README.md").read_text(encoding="utf-8")
-    for heading in ("## Variables", "## Example", "## Again, in check mode, and back"):
-        assert heading in readme, heading
+@pytest.fixture
+def role_of_the_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the role release that tools/role_docs.py looks at instead."""
+    role = tmp_path / "release"
+    shutil.copytree(REPO / "roles/release", role)
+    monkeypatch.syspath_prepend(REPO / "tools")
+    monkeypatch.setattr("role_docs.ROLES", tmp_path)
+    monkeypatch.setattr("sys.argv", ["role_docs.py", "--check"])
+    return role
+
+
+@pytest.mark.parametrize(
+    ("file", "found", "put", "said"),
+    [
+        ("defaults/main.yml", "release_canaries: 1", "release_canaries: 2", "release_canaries is 2 in"),
+        ("defaults/main.yml", "release_canaries:", "release_canary:", "release_canary is 1 in"),
+        ("defaults/main.yml", "release_canaries: 1", 'release_canaries: "1"', "release_canaries is '1' in"),
+        ("meta/main.yml", "description: B", "description: Not b", "make them equal"),
+        ("meta/main.yml", "dependencies: []", "dependencies: [runtime]", "has dependencies"),
+        ("README.md", "## Example", "## Sample", "'## Example' is missing"),
+        ("README.md", "| `release_name` |", "| `name` |", "run tools/role_docs.py"),
+    ],
+)
+def test_lint_finds_a_role_whose_parts_say_different_things(
+    role_of_the_release: Path, capsys: pytest.CaptureFixture[str], file: str, found: str, put: str, said: str
+) -> None:
+    import role_docs
+
+    assert role_docs.main() == 0
+    path = role_of_the_release / file
+    text = path.read_text(encoding="utf-8")
+    assert found in text
+    path.write_text(text.replace(found, put), encoding="utf-8")
+    assert role_docs.main() == 1
+    assert said in capsys.readouterr().err
 
 
 def test_a_role_stands_for_every_class_and_says_what_its_hardware_is() -> None:

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """The keeper: the small parent process that holds a device's sockets and takes a bad generation back.
 
 It starts the current generation as a child, puts a new one beside it on the same listening
@@ -6,7 +5,7 @@ socket, watches it, and returns to the last confirmed generation when the new on
 nobody connected. It is the only writer of state.json. One file, standard library only, Python 3.8
 or newer: provisioning copies it to opt/edgeai/bin/keeper and generations never replace it.
 
-    keeper --root / --http 127.0.0.1:8080
+    python3 keeper --root / --http 127.0.0.1:8080
 
 One loop in one thread: `selectors` brings events, and a tick looks at what should have happened
 by now. Nothing waits in between: a switch is a Takeover that events carry forward.
@@ -216,7 +215,7 @@ class Child:
 
     def messages(self) -> List[Json]:
         """What it has said since the last call; a line that is no JSON object is passed over."""
-        for _ in range(16):  # more than the socket's buffer holds, yet not without end
+        for _turn in range(16):  # more than the socket's buffer holds, yet not without end
             try:
                 data = self.channel.recv(LINE_LIMIT)
             except BlockingIOError:
@@ -268,7 +267,7 @@ class Keeper:
     """Serves the current generation of the device at `root` on `http` ("host:port")."""
 
     def __init__(self, root: str, http: str, actor: str = "keeper", timing: Optional[Timing] = None) -> None:
-        host, _, port = http.rpartition(":")
+        host, _colon, port = http.rpartition(":")
         if not host or not port.isdigit():
             raise Refused(f"{http!r} is not where HTTP can be served; write it as HOST:PORT.")
         self.http, self.actor, self.timing = http, actor, timing or Timing()
@@ -532,7 +531,7 @@ class Keeper:
 
     def on_connect(self, control: socket.socket) -> None:
         with contextlib.suppress(OSError):
-            connection, _ = control.accept()
+            connection, _peer = control.accept()
             connection.setblocking(False)
             line = bytearray()
             self.selector.register(
@@ -666,7 +665,7 @@ class Keeper:
         notify("READY=1")
         self.tick()
         while not self.stopping or self.leaving:
-            for key, _ in self.selector.select(self.timing.tick):
+            for key, _events in self.selector.select(self.timing.tick):
                 key.data()
             self.tick()
         self.control.unlink()

@@ -101,7 +101,7 @@ def picture(text: str, noise: int = 0) -> bytes:
 
 def texts(count: int, length: int, seed: int) -> List[str]:
     draw = random.Random(seed)
-    return ["".join(draw.choice(LETTERS) for _ in range(length)) for _ in range(count)]
+    return ["".join(draw.choice(LETTERS) for _letter in range(length)) for _word in range(count)]
 
 
 def put(paths: Paths, data: bytes) -> Blob:

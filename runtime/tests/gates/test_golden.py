@@ -126,7 +126,7 @@ def test_a_generation_that_does_not_start_fails_the_gate(paths: Paths) -> None:
 
 def test_an_environment_without_python_fails_the_gate(paths: Paths) -> None:
     release = toy_release(paths, recipe=FP32)
-    directory, _ = generation(paths, release)
+    directory, _environment = generation(paths, release)
     with pytest.raises(GateFailed, match="cannot be started"):
         prove(paths, directory, "f" * 64, [release], "nothing was changed", ignore)
 

@@ -19,7 +19,7 @@ def ignore(sentence: str) -> None:
 
 def test_a_soak_counts_what_was_answered(bench: Bench) -> None:
     bench.trial(bench.release("1.1.0"))
-    for _ in range(5):
+    for _turn in range(5):
         bench.wait_served("1.1.0")
     wait_for(lambda: bench.status()["trial"]["requests"] >= 5, "the heartbeat to count five requests")
     watched = soak(bench.paths, 0.5, ignore)

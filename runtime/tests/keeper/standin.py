@@ -93,7 +93,7 @@ class StandIn:
     def accept(self, listener):
         """What is accepted counts as open at once: a drain that comes next waits for it."""
         with contextlib.suppress(BlockingIOError):  # the other generation was faster
-            accepted, _ = listener.accept()
+            accepted, _peer = listener.accept()
             connection = Connection()
             self.open.add(connection)
             self.run_beside(self.serve(accepted, connection))

@@ -70,7 +70,7 @@ def test_few_errors_are_allowed_and_few_requests_are_not_judged(
 ) -> None:
     prepare(device, {"error_every": 10})
     device.switch(2, soak=soak)
-    for _ in range(30):
+    for _turn in range(30):
         device.wait_answer(2)
     status = device.wait_status(lambda s: s["trial"]["requests"] >= 30, "all requests to be counted")
     assert (status["phase"], status["trial"]["errors"]) == ("trial", 3)
@@ -92,7 +92,7 @@ def test_a_generation_whose_process_dies_three_times_is_taken_back(device: Devic
 def test_the_requests_of_dead_processes_count_for_the_trial(device: Device) -> None:
     prepare(device, {"error_every": 2})
     device.switch(2, soak={"max_error_rate": 0.4, "min_requests": 20})
-    for _ in range(10):
+    for _turn in range(10):
         device.infer()
     status = device.wait_status(lambda s: s["trial"]["requests"] == 10, "ten requests")
     os.kill(status["child_pid"], signal.SIGKILL)
@@ -188,7 +188,7 @@ def test_a_port_that_is_taken_costs_a_trial_no_attempt(device: Device) -> None:
 def test_a_keeper_killed_in_the_middle_of_a_trial_three_times_falls_back(device: Device) -> None:
     prepare(device, {})
     device.switch(2, deadline_s=300)
-    for _ in range(2):
+    for _turn in range(2):
         device.kill()
         device.start()
         device.wait_status(lambda s: s["phase"] == "trial" and s["child_pid"], "generation 2 to serve")

@@ -56,10 +56,10 @@ def test_no_request_fails_while_one_process_hands_over_to_the_next(tmp_path: Pat
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=128))
         clients = [
-            *(Load(listener.getsockname()[1], keep_alive=True) for _ in range(3)),
-            *(Load(listener.getsockname()[1], keep_alive=False) for _ in range(3)),
+            *(Load(listener.getsockname()[1], keep_alive=True) for _turn in range(3)),
+            *(Load(listener.getsockname()[1], keep_alive=False) for _turn in range(3)),
             # Mostly idle when the hand-over comes.
-            *(Load(listener.getsockname()[1], keep_alive=True, pause=0.2) for _ in range(2)),
+            *(Load(listener.getsockname()[1], keep_alive=True, pause=0.2) for _turn in range(2)),
         ]
         give_up = time.monotonic() + BOUND_S
         before = None

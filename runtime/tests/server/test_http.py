@@ -64,7 +64,7 @@ async def read(reader: asyncio.StreamReader) -> Tuple[int, Dict[str, str], Any]:
 
 
 def test_a_connection_carries_many_requests() -> None:
-    async def scenario(connect: Client, _: Listening) -> None:
+    async def scenario(connect: Client, _listening: Listening) -> None:
         reader, writer = await connect()
         for size in (0, 5, 100_000):
             writer.write(b"POST /a?b=c HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size)
@@ -76,7 +76,7 @@ def test_a_connection_carries_many_requests() -> None:
 
 
 def test_a_request_may_come_byte_by_byte_and_in_chunks() -> None:
-    async def scenario(connect: Client, _: Listening) -> None:
+    async def scenario(connect: Client, _listening: Listening) -> None:
         reader, writer = await connect()
         chunked = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
         for byte in chunked:
@@ -88,7 +88,7 @@ def test_a_request_may_come_byte_by_byte_and_in_chunks() -> None:
 
 
 def test_requests_sent_ahead_are_answered_in_order() -> None:
-    async def scenario(connect: Client, _: Listening) -> None:
+    async def scenario(connect: Client, _listening: Listening) -> None:
         reader, writer = await connect()
         writer.write(b"".join(b"GET /%d HTTP/1.1\r\n\r\n" % number for number in range(50)))
         for number in range(50):
@@ -103,7 +103,7 @@ def test_requests_sent_ahead_are_answered_in_order() -> None:
     "request_", [b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n", b"GET / HTTP/1.0\r\n\r\n"]
 )
 def test_a_client_that_wants_to_close_gets_its_answer_and_the_end(request_: bytes) -> None:
-    async def scenario(connect: Client, _: Listening) -> None:
+    async def scenario(connect: Client, _listening: Listening) -> None:
         reader, writer = await connect()
         writer.write(request_)
         status, headers, _body = await read(reader)
@@ -114,7 +114,7 @@ def test_a_client_that_wants_to_close_gets_its_answer_and_the_end(request_: byte
 
 
 def test_a_client_that_closed_its_direction_still_gets_its_answer() -> None:
-    async def scenario(connect: Client, _: Listening) -> None:
+    async def scenario(connect: Client, _listening: Listening) -> None:
         reader, writer = await connect()
         writer.write(b"GET /1 HTTP/1.1\r\n\r\nGET /2 HTTP/1.1\r\n\r\n")
         writer.write_eof()
@@ -126,7 +126,7 @@ def test_a_client_that_closed_its_direction_still_gets_its_answer() -> None:
 
 
 def test_an_offer_to_upgrade_is_ignored() -> None:
-    async def scenario(connect: Client, _: Listening) -> None:
+    async def scenario(connect: Client, _listening: Listening) -> None:
         reader, writer = await connect()
         offer = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
         for body in (b"", b"hello"):
@@ -137,7 +137,7 @@ def test_an_offer_to_upgrade_is_ignored() -> None:
 
 
 def test_a_client_that_waits_for_continue_is_told_to() -> None:
-    async def scenario(connect: Client, _: Listening) -> None:
+    async def scenario(connect: Client, _listening: Listening) -> None:
         reader, writer = await connect()
         writer.write(b"POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n")
         assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -163,7 +163,7 @@ def test_a_client_that_waits_for_continue_is_told_to() -> None:
     ],
 )
 def test_what_is_wrong_or_too_large_is_refused_and_the_connection_ends(sent: bytes, status: int) -> None:
-    async def scenario(connect: Client, _: Listening) -> None:
+    async def scenario(connect: Client, _listening: Listening) -> None:
         reader, writer = await connect()
         writer.write(sent)
         answered, headers, body = await read(reader)
@@ -175,7 +175,7 @@ def test_what_is_wrong_or_too_large_is_refused_and_the_connection_ends(sent: byt
 
 
 def test_a_refusal_reaches_a_client_that_is_still_sending() -> None:
-    async def scenario(connect: Client, _: Listening) -> None:
+    async def scenario(connect: Client, _listening: Listening) -> None:
         reader, writer = await connect()
         writer.write(b"POST / HTTP/1.1\r\nContent-Length: 50000000\r\n\r\n")
         for _n in range(200):
@@ -187,7 +187,7 @@ def test_a_refusal_reaches_a_client_that_is_still_sending() -> None:
 
 
 def test_a_refusal_comes_after_the_answers_before_it() -> None:
-    async def scenario(connect: Client, _: Listening) -> None:
+    async def scenario(connect: Client, _listening: Listening) -> None:
         reader, writer = await connect()
         writer.write(b"GET /1 HTTP/1.1\r\n\r\nnonsense\r\n\r\n")
         assert (await read(reader))[2]["path"] == "/1"
@@ -199,7 +199,7 @@ def test_a_refusal_comes_after_the_answers_before_it() -> None:
 
 @pytest.mark.parametrize("sent", [b"GET / HT", b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nabc"])
 def test_a_request_that_does_not_come_to_an_end_times_out(sent: bytes) -> None:
-    async def scenario(connect: Client, _: Listening) -> None:
+    async def scenario(connect: Client, _listening: Listening) -> None:
         reader, writer = await connect()
         writer.write(sent)
         assert (await read(reader))[0] == 408
@@ -209,7 +209,7 @@ def test_a_request_that_does_not_come_to_an_end_times_out(sent: bytes) -> None:
 
 
 def test_an_idle_connection_is_closed() -> None:
-    async def scenario(connect: Client, _: Listening) -> None:
+    async def scenario(connect: Client, _listening: Listening) -> None:
         fresh, _writer = await connect()
         used, writer = await connect()
         writer.write(b"GET / HTTP/1.1\r\n\r\n")
@@ -221,7 +221,7 @@ def test_an_idle_connection_is_closed() -> None:
 
 
 def test_a_client_that_takes_no_answer_is_dropped() -> None:
-    async def large(_: Request) -> Response:
+    async def large(_request: Request) -> Response:
         return Response(200, b"x" * 50_000_000)
 
     async def scenario(connect: Client, listening: Listening) -> None:
@@ -261,7 +261,7 @@ def test_a_client_that_leaves_does_not_disturb_the_others() -> None:
 
 
 def test_more_connections_than_allowed_wait_in_the_backlog() -> None:
-    async def scenario(connect: Client, _: Listening) -> None:
+    async def scenario(connect: Client, _listening: Listening) -> None:
         async def one() -> None:
             reader, writer = await connect()
             writer.write(b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n")
@@ -269,7 +269,7 @@ def test_more_connections_than_allowed_wait_in_the_backlog() -> None:
             assert await reader.read() == b""
             writer.close()
 
-        await asyncio.gather(*(one() for _ in range(40)))
+        await asyncio.gather(*(one() for _turn in range(40)))
 
     serve(scenario, connections=3)
 
@@ -285,7 +285,7 @@ def test_draining_answers_what_is_on_its_way_and_takes_nothing_new() -> None:
 
     async def scenario(connect: Client, listening: Listening) -> None:
         holding.update(started=asyncio.Event(), finish=asyncio.Event())
-        busy, idle, half, fresh = [await connect() for _ in range(4)]
+        busy, idle, half, fresh = [await connect() for _turn in range(4)]
         for reader, writer in (idle, half):
             writer.write(b"GET /before HTTP/1.1\r\n\r\n")
             assert (await read(reader))[1]["connection"] == "keep-alive"
@@ -299,11 +299,11 @@ def test_draining_answers_what_is_on_its_way_and_takes_nothing_new() -> None:
         idle[1].write(b"GET /idle HTTP/1.1\r\n\r\n")
         fresh[1].write(b"GET /fresh HTTP/1.1\r\n\r\n")
         holding["finish"].set()
-        for (reader, _), path in zip((busy, half, idle, fresh), ("/slow", "/half", "/idle", "/fresh")):
+        for (reader, _writer), path in zip((busy, half, idle, fresh), ("/slow", "/half", "/idle", "/fresh")):
             status, headers, told = await read(reader)
             assert (status, headers["connection"], told["path"]) == (200, "close", path)
             assert await reader.read() == b""
-        for _, writer in (busy, half, idle, fresh):
+        for _reader, writer in (busy, half, idle, fresh):
             writer.close()
         await draining
         # The listener is open, nobody accepts: a new connection waits for the next process.

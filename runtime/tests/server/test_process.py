@@ -190,7 +190,7 @@ def test_numbers_that_json_lacks_are_null(url: str) -> None:
 
 def test_heartbeats_count_and_time_requests(process: ServingProcess, url: str) -> None:
     before = heartbeat_after(process)
-    for _ in range(3):
+    for _turn in range(3):
         assert add_one(url).ok
     after = heartbeat_after(process)
     assert after["requests"] == before["requests"] + 3
@@ -298,7 +298,7 @@ def test_a_parent_that_does_not_read_does_not_stop_it(tmp_path: Path) -> None:
     with serving(toys.write_generation(tmp_path, {"adder": ADDER})) as started:
         url = started.url
         started._control.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
-        for _ in range(20):
+        for _turn in range(20):
             assert add_one(url).ok
 
 

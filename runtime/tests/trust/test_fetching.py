@@ -164,7 +164,7 @@ def test_an_older_bundle_is_refused_once_a_newer_was_seen(
 def test_a_bundle_made_anew_in_an_empty_directory_is_newer(
     device: Paths, tmp_path: Path, source: Path
 ) -> None:
-    for _ in range(3):
+    for _turn in range(3):
         pack(tmp_path / "often", tmp_path / "keys", [source], ago=timedelta(hours=1))
     fetch_release(device, at(url(tmp_path / "often")), NAME, "1.0.0")
     anew = pack(tmp_path / "anew", tmp_path / "keys", [source])
@@ -248,6 +248,6 @@ def test_a_controller_sees_what_a_bundle_holds(bundle: Path, tmp_path: Path, sou
         }
         for lock in locks
     }
-    release, _ = read_source(source)
+    release, _files = read_source(source)
     assert content["largest_model"] == release.model.size
     assert content["largest_release"] == sum(blob.size for blob in release.blobs)

@@ -17,7 +17,7 @@ from edgeai_runtime.trust.store import blob_name
 
 def target_path(output: Path, name: str, data: bytes) -> Path:
     """Where the content of a TUF target lies (consistent snapshots put its digest before its name)."""
-    directory, _, leaf = name.rpartition("/")
+    directory, _slash, leaf = name.rpartition("/")
     return output / "targets" / directory / f"{hashlib.sha256(data).hexdigest()}.{leaf}"
 
 

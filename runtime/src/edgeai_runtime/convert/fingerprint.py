@@ -29,7 +29,7 @@ def cpu() -> Dict[str, Any]:
     except OSError:
         text = ""
     for line in text.splitlines():
-        key, _, value = line.partition(":")
+        key, _colon, value = line.partition(":")
         found.setdefault(key.strip(), value.strip())
     model = " ".join(found[key] for key in _IDENTITY_KEYS if found.get(key))
     flags = next((found[key] for key in _FLAG_KEYS if key in found), "")

@@ -84,7 +84,8 @@ def _answer(connection: http.client.HTTPConnection, model: str, image: bytes) ->
         response = connection.getresponse()
         answer = json.loads(response.read())
         if response.status != 200:
-            return None, str(answer["error"]).split("; ")[0].rstrip(".")  # what happened, not what to do
+            happened = str(answer["error"]).split("; ", maxsplit=1)[0]  # what follows says what to do
+            return None, happened.rstrip(".")
         texts = [output["data"][0] for output in answer["outputs"] if output["name"] == "text"]
         return (str(texts[0]), "") if texts else (None, "its answer has no output 'text'")
     except (OSError, http.client.HTTPException) as error:

@@ -132,7 +132,7 @@ def _predict(
     what: str,
 ) -> TrialResult:
     state = read_state(paths)
-    _, wanted, _ = _plan(paths, device, state, release, conversion, environment)
+    _before, wanted, _models = _plan(paths, device, state, release, conversion, environment)
     would = f"would gate {what} and switch to it, on trial"
     if conversion and conversion.changed:
         return TrialResult(None, True, "trial", actions=(*conversion.actions, would))

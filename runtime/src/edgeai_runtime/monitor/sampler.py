@@ -103,7 +103,7 @@ class Sampler:
         oldest = self._clock() - WINDOW_S
         while self._times and self._times[0][0] < oldest:
             self._times.popleft()
-        times = sorted(duration for _, duration in self._times)
+        times = sorted(duration for _when, duration in self._times)
         return Snapshot(
             models=self._models,
             p50_ms=percentile(times, 50),

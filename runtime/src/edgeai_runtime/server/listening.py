@@ -25,7 +25,7 @@ def bind(http: str) -> socket.socket:
     """A listening TCP socket on "host:port" (port 0: any free one). Raises InputError."""
     host, port = parse_address(http)
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
+        family, kind, protocol, _name, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         listener = socket.socket(family, kind, protocol)
@@ -122,7 +122,7 @@ class Listening:
     def _take_one(self, listener: socket.socket) -> None:
         # One at a time: the rest is left for the process beside us, and for the next turn of the loop.
         try:
-            client, _ = listener.accept()
+            client, _peer = listener.accept()
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
             return
         except OSError as error:

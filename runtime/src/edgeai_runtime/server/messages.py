@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any, Dict
+from typing import Any, Dict, Optional
 
 REASONS = {
     200: "OK",
@@ -52,6 +52,8 @@ def json_response(value: Any, status: int = 200) -> Response:
     return Response(status, json.dumps(value, ensure_ascii=False).encode())
 
 
-def error_response(status: int, message: str, headers: Dict[str, str] = {}) -> Response:  # noqa: B006
+def error_response(status: int, message: str, headers: Optional[Dict[str, str]] = None) -> Response:
     """An error in the form of the V2 protocol: {"error": message}."""
-    return Response(status, json.dumps({"error": message}, ensure_ascii=False).encode(), headers=headers)
+    return Response(
+        status, json.dumps({"error": message}, ensure_ascii=False).encode(), headers=headers or {}
+    )

@@ -28,7 +28,7 @@ def from_json(name: str, datatype: str, shape: Sequence[int], data: Any) -> np.n
     if dtype.kind in "ui" and found.dtype.kind in "fO":
         # Whole numbers beyond INT64 are floats to numpy unless it is told to leave them alone.
         exact = np.asarray(data, dtype=np.object_)
-        whole = all(type(value) is int for value in exact.flat)
+        whole = all(isinstance(value, int) and not isinstance(value, bool) for value in exact.flat)
         found = exact if whole else found
     if found.size and not whole and found.dtype.kind not in _ACCEPTED[dtype.kind]:
         raise InputError(

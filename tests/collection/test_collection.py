@@ -1,0 +1,142 @@
+"""What the tarball holds, and that it is all a user needs."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import tarfile
+from pathlib import Path
+from typing import Dict, Iterator, Set
+
+import pytest
+from small_fleet import BIN, REPO, Fleet
+from toy_releases import write_release
+
+LIMIT = 5 * 1024 * 1024  # bytes
+SHIPPED = {
+    "CHANGELOG.md",
+    "LICENSE",
+    "README.md",
+    "README.zh-CN.md",
+    "changelogs/changelog.yaml",
+    "docs/architecture.md",
+    "inventories/factory/hosts.yml",
+    "meta/execution-environment.yml",
+    "meta/runtime.yml",
+    "playbooks/site.yml",
+    "plugins/modules/health_info.py",
+    "roles/runtime/meta/argument_specs.yml",
+    "runtime/locks/aarch64-cp311-cpu.txt",
+    "runtime/pyproject.toml",
+    "runtime/src/edgeai_runtime/keeper.py",
+}
+WORKSHOP = {"Makefile", "ansible.cfg", "benchmarks", "molecule", "mypy.ini", "ruff.toml", "tests", "tools"}
+
+
+def names(tarball: Path) -> Set[str]:
+    with tarfile.open(tarball) as archive:
+        return {member.name for member in archive.getmembers() if member.isfile()}
+
+
+def test_the_tarball_is_small(tarball: Path) -> None:
+    assert tarball.stat().st_size <= LIMIT
+
+
+def test_it_ships_what_a_user_needs(tarball: Path) -> None:
+    assert SHIPPED - names(tarball) == set()
+
+
+def test_it_ships_nothing_of_the_workshop(tarball: Path) -> None:
+    shipped = names(tarball)
+    assert {name.split("/")[0] for name in shipped} & WORKSHOP == set()
+    assert {
+        name for name in shipped if re.search(r"(^|/)\.|/tests/|\.pyc$|egg-info|/releases/", name)
+    } == set()
+
+
+def test_links_of_the_readmes_lead_to_files_that_are_shipped(tarball: Path) -> None:
+    shipped = names(tarball)
+    for readme in sorted(name for name in shipped if name.endswith(".md")):
+        folder = (REPO / readme).parent
+        for link in re.findall(r"\]\((?!https?:|#)([^)#]+)", (REPO / readme).read_text(encoding="utf-8")):
+            there = (folder / link).resolve().relative_to(REPO).as_posix()
+            assert any(name == there or name.startswith(f"{there}/") for name in shipped), (readme, link)
+
+
+def test_galaxy_takes_it_without_a_warning(tarball: Path) -> None:
+    tools = {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "GALAXY_IMPORTER_RUN_FLAKE8": "true"}
+    done = subprocess.run(
+        [str(BIN / "python"), "-m", "galaxy_importer.main", str(tarball)],
+        cwd=tarball.parent,
+        env={**os.environ, **tools, "GALAXY_IMPORTER_CHECK_REQUIRED_TAGS": "true"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert "Importer processing completed successfully" in done.stdout
+    assert re.findall(r"^(?:WARNING|ERROR).*", done.stdout, re.MULTILINE) == []
+
+
+@pytest.fixture
+def fleet(short_directory: Path, installed: Path, workstation: Path) -> Iterator[Fleet]:
+    """A device and a depot, run by the installed collection from a directory with nothing in it."""
+    nothing = short_directory / "empty"
+    nothing.mkdir()
+    fleet = Fleet(
+        short_directory,
+        short_directory / "bundle",
+        ansible_playbook=(str(workstation), "-m", "ansible", "playbook"),
+        directory=nothing,
+        environment={"ANSIBLE_COLLECTIONS_PATH": str(installed.parents[2])},
+    )
+    fleet.add("pi", runtime_class="raspberry_pi", runtime_line="line-1")
+    yield fleet
+    fleet.clean_up()
+
+
+def files_of(directory: Path) -> Dict[str, int]:
+    """Every file with the time it was last written."""
+    files = (path for path in directory.rglob("*") if path.is_file() and path.suffix != ".pyc")
+    return {str(path): path.stat().st_mtime_ns for path in files}
+
+
+def changed(output: str) -> int:
+    """How many tasks changed something, over all hosts."""
+    return sum(map(int, re.findall(r"changed=(\d+)", output)))
+
+
+def test_every_playbook_runs_by_its_name_from_an_empty_directory(
+    fleet: Fleet, installed: Path, workstation: Path
+) -> None:
+    before = files_of(installed)
+    releases = fleet.base / "releases"
+    releases.mkdir()
+    packed = [str(write_release(releases, version)) for version in ("1.0.0", "1.1.0")]
+    (device,) = fleet.devices
+    played = []
+
+    def play(playbook: str, **variables: str) -> int:
+        played.append(playbook)
+        return changed(
+            fleet.succeed(playbook, bundle_releases=packed, report_dir="report", **variables).output
+        )
+
+    assert play("site", release_name="reader", release_version="1.0.0") > 0
+    assert device.reads() == ("CAB", "1.0.0")
+    assert play("bundle") == 0
+    assert play("depot") == 0
+    assert play("provision") == 0
+    play("rollout", release_name="reader", release_version="1.1.0")
+    assert device.reads() == ("CAB", "1.1.0")
+    play("rollback", release_name="reader")
+    assert device.reads() == ("CAB", "1.0.0")
+    assert play("health") == 0
+    play("remove")
+    assert [root for root in fleet.roots() if root.exists()] == []
+
+    assert sorted(played) == sorted(path.stem for path in installed.glob("playbooks/*.yml"))
+    reports = sorted(path.name for path in fleet.directory.rglob("*"))
+    assert reports == ["health.json", "report", "rollback.json", "rollout.json"]
+    assert files_of(installed) == before
