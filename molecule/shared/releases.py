@@ -2,6 +2,8 @@
 
     releases.py DIRECTORY
 
+The names of the releases' directories go to standard output.
+
 | release      | what it is                                                                        |
 | ------------ | --------------------------------------------------------------------------------- |
 | reader 1.0.0 | good                                                                              |
@@ -36,5 +38,7 @@ for version in ("1.0.0", "1.1.0", "1.4.0", "1.5.0"):
 mislabelled = write_release(releases, "1.2.0")
 (mislabelled / "labels.txt").write_text("".join(f"{letter}\n" for letter in reversed(LETTERS)))
 write_release(releases, "1.3.0", model=with_position_table(model_reading_greys("reader 1.3.0"), TABLE))
+for release in sorted(releases.iterdir()):
+    print(release)
 (work / "narrow.png").write_bytes(picture(NARROW))
 (work / "wide.png").write_bytes(picture(WIDE))
