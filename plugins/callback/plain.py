@@ -177,6 +177,8 @@ def _why(told: Dict[str, Any]) -> str:
     said = str(told.get("msg") or told.get("stderr") or told.get("reason") or "it failed without saying why")
     output = str(told.get("stderr") or "").strip().splitlines()
     if said.startswith("non-zero return code") and output:
-        errors = [line for line in output if line.lower().startswith("error")]
+        errors = [line for line in output if line.lower().startswith("error") or "[emerg]" in line]
         said = f"it ended with status {told.get('rc')}: {(errors or output)[-1]}"
+    if said.startswith("failed to validate") and output:
+        said = f"what would have been written is not valid: {output[0]}"
     return said.strip("\n")

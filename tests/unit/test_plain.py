@@ -101,6 +101,16 @@ def test_a_failed_command_tells_its_error(lines: Any) -> None:
     assert "      it ended with status 3: Error: no disk" in lines(one_play(fail), status=2)
 
 
+def test_a_file_that_is_not_valid_tells_why(lines: Any, tmp_path: Any) -> None:
+    check = "sh -c 'echo no such colour >&2; echo it failed >&2; exit 1' %s"
+    fail = {
+        "name": "Try",
+        "ansible.builtin.copy": {"content": "x", "dest": f"{tmp_path}/x", "validate": check},
+    }
+    said = lines(one_play(fail), status=2)
+    assert "      what would have been written is not valid: no such colour" in said
+
+
 def test_failed_items_tell_their_reasons(lines: Any) -> None:
     fail = {"name": "Try", "ansible.builtin.fail": {"msg": "No {{ item }}."}, "loop": ["x", "y"]}
     assert "      No x.; No y." in lines(one_play(fail), status=2)
