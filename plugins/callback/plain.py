@@ -170,13 +170,14 @@ def _said(told: Dict[str, Any], task: Any) -> str:
 
 def _why(told: Dict[str, Any]) -> str:
     """The sentence of a failure: of the items that failed, or of the whole."""
-    items = [part for part in told.get("results", []) if isinstance(part, dict) and part.get("failed")]
-    reasons = [_why(part) for part in items]
+    items = [part for part in told.get("results", []) if isinstance(part, dict)]
+    # ansible-core 2.21 tells of an item that failed by its exception alone.
+    reasons = [_why(part) for part in items if part.get("failed") or "exception" in part]
     if reasons:
         return "; ".join(dict.fromkeys(reasons))
     said = str(told.get("msg") or told.get("stderr") or told.get("reason") or "it failed without saying why")
     output = str(told.get("stderr") or "").strip().splitlines()
-    if said.startswith("non-zero return code") and output:
+    if "non-zero return code" in said and output:
         errors = [line for line in output if line.lower().startswith("error")]
         said = f"it ended with status {told.get('rc')}: {(errors or output)[-1]}"
     return said.strip("\n")

@@ -7,7 +7,8 @@ import os
 import stat
 import sys
 from pathlib import Path
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, ContextManager, Dict, List
+from unittest import mock
 
 import pytest
 from ansible.plugins.loader import init_plugin_loader
@@ -24,16 +25,25 @@ init_plugin_loader([str(BUILD)])  # ansible_collections is importable from here 
 Module = Callable[..., Dict[str, Any]]
 
 
+def given(arguments: Dict[str, Any]) -> ContextManager[Any]:
+    """Makes a module in this process find these arguments."""
+    try:
+        from ansible.module_utils.testing import patch_module_args
+    except ImportError:  # ansible-core 2.17
+        content = json.dumps({"ANSIBLE_MODULE_ARGS": arguments}).encode()
+        return mock.patch("ansible.module_utils.basic._ANSIBLE_ARGS", content)
+    patched: ContextManager[Any] = patch_module_args(arguments)
+    return patched
+
+
 @pytest.fixture
 def run_module(capsys: pytest.CaptureFixture[str]) -> Module:
     """Run a module's main() with arguments; returns what Ansible would get."""
     import importlib
 
-    from ansible.module_utils.testing import patch_module_args
-
     def run(name: str, /, check: bool = False, **arguments: Any) -> Dict[str, Any]:
         module = importlib.import_module(f"ansible_collections.edgeai.fleet.plugins.modules.{name}")
-        with patch_module_args({**arguments, "_ansible_check_mode": check}), pytest.raises(SystemExit) as end:
+        with given({**arguments, "_ansible_check_mode": check}), pytest.raises(SystemExit) as end:
             module.main()
         result: Dict[str, Any] = json.loads(capsys.readouterr().out)
         assert result.get("failed", False) == (end.value.code != 0)
