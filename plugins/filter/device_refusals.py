@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict, List, Mapping, Optional
 
+OLDEST_PYTHON = "3.8"
+
 DOCUMENTATION = r"""
 name: device_refusals
 short_description: Say why a device cannot work
@@ -104,11 +106,20 @@ def _wheels(device: Mapping[str, Any], bundle: Mapping[str, Any], target: str) -
     """Why no wheels fit, None when some do."""
     python = device["python"]
     if python is None:
-        return "runtime_python cannot be started; install Python 3.8 or newer, or correct runtime_python."
+        return (
+            f"runtime_python cannot be started; install Python {OLDEST_PYTHON} or newer, "
+            "or correct runtime_python."
+        )
     if python["bits"] != 64:
         return (
             f"its userland is {python['bits']}-bit ({device['architecture']} kernel), and the engines exist "
             "for 64-bit only; install the 64-bit image of its system."
+        )
+    if _version(python["version"]) < _version(OLDEST_PYTHON):
+        jetpack = "; on JetPack 4 that is Ubuntu's package python3.8" if device.get("jetpack") == 4 else ""
+        return (
+            f"its Python is {python['version']}, and the runtime needs {OLDEST_PYTHON} or newer; install one "
+            f"beside it and name it in runtime_python{jetpack}."
         )
     target = target or device["target"] or ""
     locks = {name: lock for name, lock in bundle.get("locks", {}).items() if name != "supervisor"}

@@ -9,6 +9,7 @@ import re
 from collections import defaultdict
 from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple
 
+from ansible_collections.edgeai.fleet.plugins.plugin_utils.known_tuning import tuning_refusals
 from ansible_collections.edgeai.fleet.plugins.plugin_utils.known_variables import mistyped
 
 DOCUMENTATION = r"""
@@ -17,7 +18,7 @@ short_description: Say what is wrong with the inventory of a fleet
 description:
   - Reads variables alone; no device is asked.
   - A missing or unknown class, a root that is relative or too long for the sockets below it, two devices
-    with one address and port or with one root, mistyped variables.
+    with one address and port or with one root, mistyped variables and names of settings.
 author: The edgeai.fleet authors (@edgeai-fleet)
 positional: _input, hostvars
 options:
@@ -48,7 +49,8 @@ _value:
 
 CLASSES = ("industrial_pc", "jetson", "raspberry_pi")
 ROOT_LIMIT = 60  # a unix socket's path holds 107 bytes (unix(7)), and supervisor adds its own suffix
-HTTP = re.compile(r"^(?:[^\s:\[\]]+|\[[0-9a-fA-F:.]+\]):(\d{1,5})$")
+# In numbers: systemd, which listens, takes no name, and a factory need not have names.
+HTTP = re.compile(r"^(?:\d{1,3}(?:\.\d{1,3}){3}|\[[0-9a-fA-F:.]+\]):(\d{1,5})$")
 DEFAULT_HTTP = "127.0.0.1:8080"
 
 
@@ -80,8 +82,10 @@ def _one(variables: Mapping[str, Any]) -> List[str]:
     http = str(variables.get("runtime_http", DEFAULT_HTTP))
     found = HTTP.match(http)
     if not found or not 0 < int(found.group(1)) < 65536:
-        refusals.append(f"runtime_http is '{http}', expected an address and a port such as {DEFAULT_HTTP}.")
-    return refusals
+        refusals.append(
+            f"runtime_http is '{http}', expected an address and a port, in numbers, such as {DEFAULT_HTTP}."
+        )
+    return refusals + tuning_refusals(str(device_class), variables.get("runtime_tuning", {}))
 
 
 def _collisions(devices: Sequence[str], hostvars: Mapping[str, Mapping[str, Any]]) -> List[str]:

@@ -9,11 +9,31 @@ import glob
 import json
 import os
 import platform
+import re
 import subprocess
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Sequence
 
 ARCHITECTURES = ("aarch64", "x86_64")
 MIB = 1 << 20
+
+# What speeds an inference up, by the words that Linux has for it in /proc/cpuinfo.
+CPU_FEATURES = {
+    "amx": ("amx_int8",),
+    "avx": ("avx",),
+    "avx2": ("avx2",),
+    "avx512": ("avx512f",),
+    "bf16": ("avx512_bf16", "bf16"),
+    "dot_product": ("asimddp",),
+    "fp16": ("asimdhp", "avx512_fp16"),
+    "i8mm": ("i8mm",),
+    "vnni": ("avx512_vnni", "avx_vnni"),
+}
+# PCI's numbers for those who make GPUs (https://pci-ids.ucw.cz/).
+GPU_VENDORS = {"0x1002": "amd", "0x10de": "nvidia", "0x8086": "intel"}
+# Which JetPack an L4T release is of, by its first number (developer.nvidia.com/embedded/jetpack-archive).
+JETPACKS = {"32": 4, "34": 5, "35": 5, "36": 6, "38": 7, "39": 7}
+# What a board's maker left in the firmware where a name belongs.
+NO_NAMES = ("default string", "none", "system product name", "to be filled by o.e.m.")
 
 # Asked of the interpreter that will make the device's environments, which need not be Ansible's.
 _PROBE = """
@@ -36,26 +56,52 @@ def measure(python: str, device_root: str, system: str = "/") -> Dict[str, Any]:
 
     `system` is where the machine's own /proc, /sys and /etc are; only tests move it.
     """
-    interpreter = probe_python(python)
-    model = read_text(os.path.join(system, "proc/device-tree/model"))
-    tegra = read_text(os.path.join(system, "etc/nv_tegra_release")).partition("\n")[0]
-    nvidia = nvidia_devices(system)
+
+    def text(path: str) -> str:
+        return read_text(os.path.join(system, path))
+
     architecture = platform.machine()
+    interpreter = probe_python(python)
+    model = text("proc/device-tree/model")
+    compatible = [name for name in text("proc/device-tree/compatible").split("\0") if name]
+    tegra = text("etc/nv_tegra_release").partition("\n")[0]
+    l4t = l4t_version(tegra)
+    flags = cpu_flags(text("proc/cpuinfo"))
     return {
         "architecture": architecture,
         "userland_bits": interpreter["bits"] if interpreter else None,
         "python": {"path": python, **interpreter} if interpreter else None,
         "glibc": interpreter["glibc"] if interpreter else "",
         "target": target_name(architecture, interpreter),
-        "memory_mb": memory_mb(read_text(os.path.join(system, "proc/meminfo"))),
+        "memory_mb": memory_mb(text("proc/meminfo")),
         "disk_free_mb": disk_free_mb(device_root),
-        "model": model,
+        "model": model or firmware_name(system),
+        "compatible": compatible,
         "nv_tegra_release": tegra,
-        "nvidia_pci": nvidia,
-        "cpu_flags": cpu_flags(read_text(os.path.join(system, "proc/cpuinfo"))),
-        "detected_class": detect_class(architecture, model, tegra),
+        "l4t": l4t,
+        "jetpack": JETPACKS.get(l4t.partition(".")[0]),
+        "power_mode": power_mode(text("var/lib/nvpmodel/status"), text("etc/nvpmodel.conf")),
+        "gpus": gpus(system),
+        "cpu_flags": flags,
+        "cpu_features": cpu_features(flags),
+        "detected_class": detect_class(architecture, model, tegra, compatible),
         "systemd": os.path.isdir(os.path.join(system, "run/systemd/system")),
     }
+
+
+def in_a_line(device: Dict[str, Any]) -> str:
+    """What `measure` found, for a person."""
+    words = [device["target"] or "no target"]
+    if device["jetpack"]:
+        words.append("JetPack {} (L4T {})".format(device["jetpack"], device["l4t"]))
+    if device["power_mode"]:
+        words.append("power mode {}".format(device["power_mode"]))
+    words += [f"{name} GPU" for name in sorted({gpu["vendor"] for gpu in device["gpus"]})]
+    words.append("{} MiB memory".format(device["memory_mb"]))
+    words.append("{} MiB free".format(device["disk_free_mb"]))
+    words.append("CPU with {}".format(" ".join(device["cpu_features"]) or "nothing that speeds int8 up"))
+    name = device["model"] or "{} machine".format(device["architecture"])
+    return "{} is {}: {}".format(name, device["detected_class"] or "none of our classes", ", ".join(words))
 
 
 def read_text(path: str) -> str:
@@ -93,17 +139,52 @@ def target_name(architecture: str, python: Optional[Dict[str, Any]]) -> Optional
     return "{}-cp{}-cpu".format(architecture, python["version"].replace(".", ""))
 
 
-def detect_class(architecture: str, model: str, nv_tegra_release: str) -> Optional[str]:
+def detect_class(
+    architecture: str, model: str, nv_tegra_release: str, compatible: Sequence[str] = ()
+) -> Optional[str]:
     """The device class the hardware shows; None when it shows none.
 
     A Raspberry Pi says so in its device tree (its documentation asks programs to match the
-    beginning of `model`), a Jetson by NVIDIA's release file or its device tree.
+    beginning of `model`; industrial boards built on its modules name only its chip there). A
+    Jetson has NVIDIA's release file, or its device tree names a Jetson, a module (nvidia,p3767-…)
+    or the chip: "NVIDIA Orin Nano Developer Kit" of JetPack 5 does without the word.
     """
-    if model.startswith("Raspberry Pi"):
+    board = "\n".join(compatible)
+    if model.startswith("Raspberry Pi") or re.search(r"^(raspberrypi,|brcm,bcm2[78])", board, re.M):
         return "raspberry_pi"
-    if nv_tegra_release or "jetson" in model.lower():
+    if nv_tegra_release or "jetson" in model.lower() or re.search(r"^nvidia,(p\d{4}|tegra)", board, re.M):
         return "jetson"
     return "industrial_pc" if architecture == "x86_64" else None
+
+
+def l4t_version(nv_tegra_release: str) -> str:
+    """Version of Jetson Linux, "36.4.3" for "# R36 (release), REVISION: 4.3, …"; "" elsewhere."""
+    found = re.match(r"# R(\d+) \(release\), REVISION: ([\d.]+)", nv_tegra_release)
+    return "{}.{}".format(*found.groups()) if found else ""
+
+
+def power_mode(status: str, modes: str) -> str:
+    """The mode nvpmodel has set, by name where its configuration names it; "" without one.
+
+    `status` is "pmode:0002 fmode:quiet"; `modes` has a line "< POWER_MODEL ID=2 NAME=MAXN_SUPER >"
+    for each mode.
+    """
+    found = re.search(r"pmode:(\d+)", status)
+    if found is None:
+        return ""
+    number = str(int(found.group(1)))
+    names: Dict[str, str] = dict(re.findall(r"POWER_MODEL\s+ID=(\d+)\s+NAME=(\S+)", modes))
+    return names.get(number, number)
+
+
+def firmware_name(system: str) -> str:
+    """Maker and product as a PC's firmware has them; "" where nobody filled them in."""
+    words = []
+    for name in ("sys_vendor", "product_name"):
+        word = read_text(os.path.join(system, "sys/class/dmi/id", name))
+        if word.lower() not in NO_NAMES:
+            words.append(word)
+    return " ".join(filter(None, words))
 
 
 def memory_mb(meminfo: str) -> int:
@@ -123,14 +204,14 @@ def disk_free_mb(path: str) -> int:
     return found.f_bavail * found.f_frsize // MIB
 
 
-def nvidia_devices(system: str) -> List[str]:
-    """PCI addresses of NVIDIA display controllers (vendor 0x10de, class 0x03…), sorted."""
+def gpus(system: str) -> List[Dict[str, str]]:
+    """Display controllers on PCI (class 0x03…): `vendor`, PCI `address` and `device` number, by address."""
     found = []
-    for device in sorted(glob.glob(os.path.join(system, "sys/bus/pci/devices/*"))):
-        if read_text(os.path.join(device, "vendor")) == "0x10de" and read_text(
-            os.path.join(device, "class")
-        ).startswith("0x03"):
-            found.append(os.path.basename(device))
+    for path in sorted(glob.glob(os.path.join(system, "sys/bus/pci/devices/*"))):
+        vendor = read_text(os.path.join(path, "vendor"))
+        if vendor in GPU_VENDORS and read_text(os.path.join(path, "class")).startswith("0x03"):
+            device = read_text(os.path.join(path, "device"))
+            found.append({"vendor": GPU_VENDORS[vendor], "address": os.path.basename(path), "device": device})
     return found
 
 
@@ -141,3 +222,8 @@ def cpu_flags(cpuinfo: str) -> List[str]:
         if key.strip() in ("flags", "Features"):
             return sorted(value.split())
     return []
+
+
+def cpu_features(flags: Sequence[str]) -> List[str]:
+    """What of it speeds an inference up, under one name on every architecture."""
+    return [name for name, words in CPU_FEATURES.items() if set(words) & set(flags)]

@@ -13,8 +13,8 @@ description:
   - V(present) makes C(opt/edgeai), C(var/lib/edgeai), C(etc/edgeai) and C(run/edgeai) below O(root) and
     writes O(files) into them.
   - V(absent) stops the services, then deletes those directories and our own units of systemd. Nothing else is
-    deleted. Directories above them, O(root) among them, go only where O(root) is not C(/) and they are empty.
-    It works on a device that is half provisioned as well.
+    deleted, your own drop-ins for these units neither. Directories above them, O(root) among them, go only
+    where O(root) is not C(/) and they are empty. It works on a device that is half provisioned as well.
 author: The edgeai.fleet authors (@edgeai-fleet)
 extends_documentation_fragment:
   - edgeai.fleet.device
@@ -94,7 +94,8 @@ from ansible_collections.edgeai.fleet.plugins.module_utils.edgeai_command import
 OURS = ("opt/edgeai", "var/lib/edgeai", "etc/edgeai", "run/edgeai")
 ABOVE = ("opt", "var/lib", "var", "etc", "run", "")
 SETTINGS = "etc/edgeai"
-UNITS = "/etc/systemd/system/edgeai-*.service"
+# Sockets first: nobody who knocks starts again what is being stopped.
+UNITS = ("/etc/systemd/system/edgeai-*.socket", "/etc/systemd/system/edgeai-*.service")
 
 
 def running_supervisor(root: str) -> Optional[int]:
@@ -217,7 +218,7 @@ def put_in_place(module: AnsibleModule, root: str) -> Answer:
 
 def take_off(module: AnsibleModule, root: str) -> Answer:
     """Stop and remove everything of ours."""
-    units = sorted(glob.glob(UNITS)) if root == "/" else []
+    units = [unit for kind in UNITS for unit in sorted(glob.glob(kind))] if root == "/" else []
     pid = running_supervisor(root)
     there = [name for name in OURS if os.path.isdir(os.path.join(root, name))]
     actions = [said(module, "stop", "stopped", ["the services"])] if units or pid is not None else []

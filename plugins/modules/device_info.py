@@ -32,6 +32,11 @@ EXAMPLES = r"""
 - name: Show what it would be provisioned as
   ansible.builtin.debug:
     msg: "{{ measured.detected_class }} with the wheels of {{ measured.target }}"
+
+# ansible devices -m edgeai.fleet.device_info
+#
+# packing-jetson-1 | SUCCESS => {
+#     "msg": "NVIDIA Jetson Orin Nano Developer Kit is jetson: aarch64-cp310-cpu, JetPack 6 (L4T 36.4.3), …",
 """
 
 RETURN = r"""
@@ -69,24 +74,64 @@ disk_free_mb:
   type: int
   returned: success
 model:
-  description: The device tree's model, empty without a device tree.
+  description: What the device tree names the board, else what the firmware does. Empty where neither does.
   type: str
   returned: success
   sample: Raspberry Pi 5 Model B Rev 1.0
+compatible:
+  description: What the device tree says the board is compatible with, the most exact first.
+  type: list
+  elements: str
+  returned: success
+  sample: [raspberrypi,5-model-b, brcm,bcm2712]
 nv_tegra_release:
   description: First line of NVIDIA's release file, empty without one.
   type: str
   returned: success
-nvidia_pci:
-  description: PCI addresses of NVIDIA display controllers.
-  type: list
-  elements: str
+l4t:
+  description: Version of Jetson Linux, empty elsewhere.
+  type: str
   returned: success
+  sample: 36.4.3
+jetpack:
+  description: The JetPack it belongs to; none elsewhere, and for a version that was not known here yet.
+  type: int
+  returned: success
+  sample: 6
+power_mode:
+  description: The power mode C(nvpmodel) has set, empty elsewhere.
+  type: str
+  returned: success
+  sample: MAXN_SUPER
+gpus:
+  description: Display controllers on PCI.
+  type: list
+  elements: dict
+  returned: success
+  contains:
+    vendor:
+      description: V(amd), V(intel) or V(nvidia).
+      type: str
+    address:
+      description: Its place on PCI.
+      type: str
+      sample: "0000:01:00.0"
+    device:
+      description: The maker's number for it.
+      type: str
+      sample: "0x2684"
 cpu_flags:
-  description: What the processor can do.
+  description: What the processor can do, in Linux's words.
   type: list
   elements: str
   returned: success
+cpu_features:
+  description: What of that speeds an inference up, of V(amx), V(avx), V(avx2), V(avx512), V(bf16),
+    V(dot_product), V(fp16), V(i8mm) and V(vnni).
+  type: list
+  elements: str
+  returned: success
+  sample: [dot_product, fp16]
 detected_class:
   description: The device class that the hardware shows; none when it shows none.
   type: str
@@ -104,7 +149,7 @@ msg:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.edgeai.fleet.plugins.module_utils.edgeai_command import device_argument_spec
-from ansible_collections.edgeai.fleet.plugins.module_utils.hardware import measure
+from ansible_collections.edgeai.fleet.plugins.module_utils.hardware import in_a_line, measure
 
 
 def main() -> None:
@@ -113,13 +158,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     device = measure(module.params["python"], module.params["root"])
-    name = device["model"] or f"{device['architecture']} machine"
-    fits = device["target"] or "no target"
-    module.exit_json(
-        changed=False,
-        msg=f"{name}, {fits}, {device['memory_mb']} MiB memory, {device['disk_free_mb']} MiB free",
-        **device,
-    )
+    module.exit_json(changed=False, msg=in_a_line(device), **device)
 
 
 if __name__ == "__main__":

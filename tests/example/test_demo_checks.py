@@ -96,7 +96,8 @@ def test_what_a_playbook_changed_is_read_from_its_last_line() -> None:
     recap = "Finished in 4.8 s on 3 hosts: 11 ok, {} changed, 0 rescued, 0 failed, 0 unreachable."
     assert stages.changed(recap.format(0)) == 0
     assert stages.changed(f"task  changed\n{recap.format(12)}") == 12
-    with pytest.raises(NotAsItShouldBeError, match="did not end with one line"):
+    assert stages.changed(f"{recap.format(0)}\n{recap.format(3)}") == 3  # of two playbooks: it adds up
+    with pytest.raises(NotAsItShouldBeError, match="did not end with a line"):
         stages.changed("ERROR! no such playbook")
 
 

@@ -4,74 +4,85 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import sys
 from pathlib import Path
+from typing import Any, Dict
 
 import pytest
 from ansible_collections.edgeai.fleet.plugins.module_utils import hardware
+from published_machines import MACHINES, Machine
 
-# First lines as JetPack 5 and 6 write them.
-JETPACK_5 = "# R35 (release), REVISION: 4.1, GCID: 33958178, BOARD: t186ref, EABI: aarch64\n"
-JETPACK_6 = "# R36 (release), REVISION: 3.0, GCID: 36923193, BOARD: generic, EABI: aarch64\nKERNEL=oot\n"
+
+def measured(machine: Machine, root: Path, monkeypatch: pytest.MonkeyPatch) -> Dict[str, Any]:
+    monkeypatch.setattr(platform, "machine", lambda: machine.architecture)
+    return hardware.measure(sys.executable, str(root / "not/there/yet"), str(machine.make(root)))
+
+
+@pytest.mark.parametrize("machine", MACHINES, ids=lambda machine: machine.name)
+def test_a_machine_is_known_by_what_it_says_of_itself(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = measured(machine, tmp_path, monkeypatch)
+    assert {key: found[key] for key in machine.found} == machine.found
+
+
+def told(name: str, root: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    (machine,) = (machine for machine in MACHINES if machine.name == name)
+    found = measured(machine, root, monkeypatch)
+    return hardware.in_a_line({**found, "target": "aarch64-cp310-cpu", "memory_mb": 7620, "disk_free_mb": 9})
+
+
+def test_a_jetson_is_told_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert told("Jetson Orin Nano Super, JetPack 6", tmp_path, monkeypatch) == (
+        "NVIDIA Jetson Orin Nano Engineering Reference Developer Kit Super is jetson: aarch64-cp310-cpu, "
+        "JetPack 6 (L4T 36.4.3), power mode MAXN_SUPER, 7620 MiB memory, 9 MiB free, "
+        "CPU with dot_product fp16"
+    )
+
+
+def test_what_is_none_of_our_classes_is_told_as_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = told("single-board computer of none of our classes", tmp_path, monkeypatch)
+    assert said.startswith("Radxa ROCK 5B is none of our classes: aarch64-cp310-cpu, 7620 MiB memory")
+
+
+def test_a_processor_without_such_features_is_told_as_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = told("Raspberry Pi Zero 2 W", tmp_path, monkeypatch)
+    assert said.endswith("CPU with nothing that speeds int8 up")
 
 
 @pytest.mark.parametrize(
-    ("architecture", "model", "tegra", "expected"),
+    ("line", "expected"),
     [
-        ("aarch64", "Raspberry Pi 5 Model B Rev 1.0", "", "raspberry_pi"),
-        ("aarch64", "Raspberry Pi Compute Module 4 Rev 1.1", "", "raspberry_pi"),
-        ("armv7l", "Raspberry Pi 3 Model B Plus Rev 1.3", "", "raspberry_pi"),
-        ("aarch64", "NVIDIA Jetson Orin Nano Developer Kit", JETPACK_6, "jetson"),
-        ("aarch64", "NVIDIA Jetson Xavier NX Developer Kit", "", "jetson"),
-        ("aarch64", "", JETPACK_5, "jetson"),
-        ("x86_64", "", "", "industrial_pc"),
-        ("aarch64", "Radxa ROCK 5B", "", None),
-        ("aarch64", "Not a Raspberry Pi", "", None),
+        ("# R36 (release), REVISION: 3.0, GCID: 36923193, BOARD: generic", "36.3.0"),
+        ("# R35 (release), REVISION: 2.1, GCID: 32413640", "35.2.1"),
+        ("", ""),
+        ("something else", ""),
     ],
 )
-def test_the_hardware_shows_its_class(architecture: str, model: str, tegra: str, expected: str) -> None:
-    assert hardware.detect_class(architecture, model, tegra) == expected
+def test_jetson_linux_is_known_by_its_first_line(line: str, expected: str) -> None:
+    assert hardware.l4t_version(line) == expected
 
 
-def machine(root: Path) -> Path:
-    """A Raspberry Pi's files."""
-    files = {
-        "proc/device-tree/model": "Raspberry Pi 4 Model B Rev 1.5\0",
-        "proc/meminfo": "MemTotal:        3884360 kB\nMemFree:          100 kB\n",
-        "proc/cpuinfo": "processor\t: 0\nFeatures\t: fp asimd evtstrm crc32 cpuid\n\nFeatures\t: x\n",
-        "sys/bus/pci/devices/0000:00:00.0/vendor": "0x14e4\n",
-        "sys/bus/pci/devices/0000:00:00.0/class": "0x060400\n",
-        "sys/bus/pci/devices/0000:01:00.0/vendor": "0x10de\n",
-        "sys/bus/pci/devices/0000:01:00.0/class": "0x030200\n",
-        "sys/bus/pci/devices/0000:01:00.1/vendor": "0x10de\n",
-        "sys/bus/pci/devices/0000:01:00.1/class": "0x040300\n",
-    }
-    for name, content in files.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(content)
-    (root / "run/systemd/system").mkdir(parents=True)
-    return root
-
-
-def test_a_machine_is_read_from_its_files(tmp_path: Path) -> None:
-    found = hardware.measure(sys.executable, str(tmp_path / "not/there/yet"), str(machine(tmp_path)))
-    assert found["model"] == "Raspberry Pi 4 Model B Rev 1.5"
-    assert found["detected_class"] == "raspberry_pi"
-    assert found["memory_mb"] == 3793
-    assert found["cpu_flags"] == ["asimd", "cpuid", "crc32", "evtstrm", "fp"]
-    assert found["nvidia_pci"] == ["0000:01:00.0"]  # the sound device beside it is none
-    assert found["systemd"] is True
-    assert found["disk_free_mb"] > 0
-    assert found["nv_tegra_release"] == ""
-
-
-def test_a_jetson_tells_its_release_in_one_line(tmp_path: Path) -> None:
+def test_a_jetpack_of_the_future_has_no_number_yet(tmp_path: Path) -> None:
     (tmp_path / "etc").mkdir()
-    (tmp_path / "etc/nv_tegra_release").write_text(JETPACK_6)
+    (tmp_path / "etc/nv_tegra_release").write_text("# R99 (release), REVISION: 1.0, GCID: 1\n")
     found = hardware.measure(sys.executable, str(tmp_path), str(tmp_path))
-    assert found["nv_tegra_release"] == JETPACK_6.splitlines()[0]
-    assert found["detected_class"] == "jetson"
-    assert found["memory_mb"] == 0
+    assert (found["detected_class"], found["l4t"], found["jetpack"]) == ("jetson", "99.1.0", None)
+
+
+def test_a_power_mode_that_nothing_names_is_its_number() -> None:
+    assert hardware.power_mode("pmode:0003 fmode:cool", "") == "3"
+
+
+def test_a_machine_that_says_nothing_is_read_all_the_same(tmp_path: Path) -> None:
+    found = hardware.measure(sys.executable, str(tmp_path), str(tmp_path))
+    assert (found["memory_mb"], found["gpus"], found["cpu_flags"], found["systemd"]) == (0, [], [], False)
+    assert found["disk_free_mb"] > 0
+    (tmp_path / "run/systemd/system").mkdir(parents=True)
+    assert hardware.measure(sys.executable, str(tmp_path), str(tmp_path))["systemd"] is True
 
 
 def test_the_interpreter_is_asked_what_it_is() -> None:

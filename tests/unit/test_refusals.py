@@ -44,6 +44,21 @@ class TestADevice:
         narrow = measured(python={"version": "3.11", "implementation": "CPython", "bits": 32}, target=None)
         assert "32-bit" in only(device_refusals(narrow, BUNDLE, PI))
 
+    def test_with_the_python_of_jetpack_4_hears_which_package_to_install(self) -> None:
+        nano = measured(
+            python={"version": "3.6", "implementation": "CPython", "bits": 64},
+            target="aarch64-cp36-cpu",
+            glibc="2.27",
+            jetpack=4,
+        )
+        said = only(device_refusals(nano, BUNDLE, {**PI, "detected": ["raspberry_pi"]}))
+        assert said.startswith("its Python is 3.6, and the runtime needs 3.8 or newer")
+        assert "runtime_python; on JetPack 4 that is Ubuntu's package python3.8." in said
+
+    def test_with_an_old_python_elsewhere_hears_nothing_of_jetpacks(self) -> None:
+        old = measured(python={"version": "3.7", "implementation": "CPython", "bits": 64})
+        assert only(device_refusals(old, BUNDLE, PI)).endswith("name it in runtime_python.")
+
     def test_without_a_lock_for_its_python_hears_which_locks_there_are(self) -> None:
         old = measured(target="aarch64-cp39-cpu")
         said = only(device_refusals(old, BUNDLE, PI))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import sys
 from functools import partial
 from http import HTTPStatus
@@ -17,6 +18,8 @@ from urllib.parse import unquote, urlsplit
 
 from edgeai_runtime.address import parse_address
 from edgeai_runtime.errors import InputError
+
+_FIRST_PASSED_FD = 3
 
 # One range, from a first byte on or of the last bytes; RFC 9110 14.2 lets a server ignore all others.
 _RANGE = re.compile(r"bytes=(?:(\d{1,18})-(\d{0,18})|-(\d{1,18}))")
@@ -118,13 +121,28 @@ class _Server(ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
 
+class _ServerOnPassedSocket(_Server):
+    """Serves on the socket that systemd opened (sd_listen_fds(3)), with no right to open one of its own."""
+
+    address_family = socket.AF_UNIX  # of the one that socketserver makes first, always
+
+    def server_bind(self) -> None:
+        self.socket.close()
+        self.socket = socket.socket(fileno=_FIRST_PASSED_FD)
+
+
 def make_server(directory: Path, http: str) -> ThreadingHTTPServer:
-    """A depot of `directory` bound to "host:port" (port 0: any free one); raises InputError."""
+    """A depot of `directory` bound to "host:port" (port 0: any free one); raises InputError.
+
+    A listening socket that systemd passed to this process is used instead.
+    """
     if not directory.is_dir():
         raise InputError(f"{directory}: there is no bundle directory to serve; build the bundle first.")
     host, port = parse_address(http)
+    passed = os.environ.get("LISTEN_PID") == str(os.getpid())
+    kind = _ServerOnPassedSocket if passed else _Server
     try:
-        return _Server((host, port), partial(_Handler, directory=directory.resolve()))
+        return kind((host, port), partial(_Handler, directory=directory.resolve()))
     except OSError as error:
         raise InputError(f"{http}: cannot listen there ({error.strerror}); choose another address.") from None
 

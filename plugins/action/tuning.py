@@ -1,0 +1,10 @@
+# Copyright: edgeai.fleet authors
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Makes a lost device a failure of `tuning` that `rescue` can see."""
+
+from __future__ import annotations
+
+from ansible_collections.edgeai.fleet.plugins.plugin_utils.device_action import ModuleOnDevice as ActionModule
+
+__all__ = ["ActionModule"]

@@ -1,0 +1,216 @@
+"""Run Molecule's scenarios on hosts with systemd that stand apart from this machine, as a factory does.
+
+    tools/test_hosts.py [--limit PATTERN] [SCENARIO…]   run the scenarios (all) one after the other
+    tools/test_hosts.py --shell                         a shell among the hosts, to work on a scenario
+
+Puts in order what the scenarios need (packages, images of the hosts, a bundle), while there still is a
+network, and starts Molecule by tools/apart.sh.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import hashlib
+import json
+import os
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, Iterable, List, Mapping
+
+REPO = Path(__file__).resolve().parents[1]
+BIN = REPO / ".venv" / "bin"
+APART = str(REPO / "tools" / "apart.sh")
+MOLECULE = REPO / "molecule"
+WORK = REPO / ".cache" / "test-hosts"  # of this checkout: running hosts, bundle
+IMAGES = Path.home() / ".cache" / "edgeai" / "test-hosts"  # of all checkouts
+
+# What has to be there, and the Debian package that brings it.
+NEEDS = {
+    "podman": "podman",
+    "crun": "crun",
+    "/usr/lib/podman/netavark": "netavark",
+    "iptables": "iptables",  # for netavark
+    "mmdebstrap": "mmdebstrap",
+    "/usr/share/keyrings/debian-archive-keyring.gpg": "debian-archive-keyring",
+    "ssh-keygen": "openssh-client",
+    "unshare": "util-linux",
+    "ip": "iproute2",
+}
+
+PACKAGES = "ca-certificates,dbus,iproute2,nftables,openssh-server,procps,python3,sudo,systemd,systemd-sysv"
+CUSTOMIZE = (
+    # The engineer's account, as a factory's installer leaves it.
+    'chroot "$1" useradd --create-home --shell /bin/bash engineer',
+    'echo "engineer ALL=(ALL) NOPASSWD: ALL" > "$1/etc/sudoers.d/engineer"',
+    # A container has the machine's kernel and adds no modules to it.
+    'chroot "$1" systemctl mask systemd-modules-load.service',
+    # The hosts are watched for attempts to reach the world, and these make some by themselves.
+    'chroot "$1" systemctl mask apt-daily.timer apt-daily-upgrade.timer',
+)
+
+
+@dataclass(frozen=True)
+class Image:
+    """A Debian to boot, made by mmdebstrap out of the suite's packages."""
+
+    suite: str
+    architecture: str = "amd64"
+
+    def command(self, archive: str) -> List[str]:
+        """What writes it to a tar archive."""
+        hooks = [f"--customize-hook={hook}" for hook in CUSTOMIZE]
+        options = ["--quiet", "--variant=minbase", f"--architectures={self.architecture}"]
+        return ["mmdebstrap", *options, f"--include={PACKAGES}", *hooks, self.suite, archive]
+
+    @property
+    def reference(self) -> str:
+        """Its name in podman; what is made in another way has another tag."""
+        recipe = hashlib.sha256(shlex.join(self.command("")).encode()).hexdigest()[:12]
+        return f"localhost/edgeai-host-{self.suite}-{self.architecture}:{recipe}"
+
+
+# By the names that inventories use in host_image.
+KNOWN_IMAGES = {"debian12": Image("bookworm"), "debian13": Image("trixie")}
+
+# Only what is said here counts, not how podman is set up on this machine.
+STORAGE_CONF = """\
+[storage]
+driver = "overlay"
+graphroot = "{graphroot}"
+runroot = "/run/containers/storage"
+[storage.options]
+additionalimagestores = [{others}]
+"""
+CONTAINERS_CONF = """\
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "none"
+runtime = "crun"
+[network]
+network_backend = "netavark"
+network_config_dir = "{work}/networks"
+"""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--shell", action="store_true", help="start a shell among the hosts instead")
+    parser.add_argument("--limit", default="all", help="the hosts to use, as ansible-playbook takes it")
+    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO")
+    options = parser.parse_args()
+    scenarios = options.scenarios or sorted(path.parent.name for path in MOLECULE.glob("*/molecule.yml"))
+
+    meet_needs()
+    WORK.mkdir(parents=True, exist_ok=True)
+    with (WORK / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # a second run on this checkout waits for the first
+        build_images({image for name in scenarios for image in images_of(name, options.limit)})
+        make_bundle()
+        if options.shell:
+            return run_apart([os.environ.get("SHELL", "bash")], options.limit)
+        for name in scenarios:
+            status = run_apart([str(BIN / "molecule"), "test", "--scenario-name", name], options.limit)
+            if status:
+                return status
+    return 0
+
+
+def meet_needs() -> None:
+    """Install what is missing where that is allowed; else say what to type."""
+    if os.geteuid() != 0:
+        sys.exit("Hosts that run systemd take root; type: sudo make test-hosts")
+    missing = [brings for need, brings in NEEDS.items() if not (shutil.which(need) or Path(need).exists())]
+    if not missing:
+        return
+    if shutil.which("apt-get") is None:
+        sys.exit(f"The test hosts need these packages, as Debian names them: {' '.join(missing)}")
+    say(f"Installing {', '.join(missing)} …")
+    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing]
+    for command in (["apt-get", "update", "-qq"], install):
+        subprocess.run(command, env=quiet, stdout=subprocess.DEVNULL, check=True)
+
+
+def images_of(scenario: str, limit: str) -> List[str]:
+    """The images that a scenario's hosts boot."""
+    inventory = MOLECULE / scenario / "inventory"
+    command = [BIN / "ansible-inventory", "--list", "--limit", limit, "--inventory", inventory]
+    listed = json.loads(subprocess.run(command, check=True, capture_output=True, cwd=REPO).stdout)
+    hosts: Mapping[str, Mapping[str, Any]] = listed["_meta"]["hostvars"]
+    return [str(variables["host_image"]) for variables in hosts.values() if "host_image" in variables]
+
+
+def build_images(names: Iterable[str]) -> None:
+    """Build those of the images that are not there yet."""
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    environment = {**os.environ, **podman_settings(IMAGES, IMAGES / "store")}
+    with (IMAGES / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for name in sorted(names):
+            image = KNOWN_IMAGES[name]
+            there = [APART, "podman", "image", "exists", image.reference]
+            if subprocess.run(there, env=environment).returncode == 0:
+                continue
+            say(f"Building {name}, which the hosts boot (a minute or two, once) …")
+            with tempfile.TemporaryDirectory(dir=IMAGES) as directory:
+                archive = f"{directory}/host.tar"
+                subprocess.run(image.command(archive), check=True)
+                taken = [APART, "podman", "import", "--quiet", archive, image.reference]
+                subprocess.run(taken, env=environment, stdout=subprocess.DEVNULL, check=True)
+
+
+def podman_settings(directory: Path, graphroot: Path, *others: Path) -> Dict[str, str]:
+    """Write podman's settings into a directory; returns the variables that name them.
+
+    Images and containers go to `graphroot`; the images of `others` can be used.
+    """
+    storage, containers = directory / "storage.conf", directory / "containers.conf"
+    named = ", ".join(f'"{other}"' for other in others)
+    storage.write_text(STORAGE_CONF.format(graphroot=graphroot, others=named))
+    containers.write_text(CONTAINERS_CONF.format(work=directory))
+    (directory / "networks").mkdir(exist_ok=True)
+    return {"CONTAINERS_STORAGE_CONF": str(storage), "CONTAINERS_CONF": str(containers)}
+
+
+def make_bundle() -> None:
+    """As on the connected workstation, before anything goes into the factory."""
+    environment = {**os.environ, "EDGEAI_TEST_HOSTS": str(WORK)}
+    command = [BIN / "ansible-playbook", "--inventory", MOLECULE / "shared/inventory", MOLECULE / "shared/bundle.yml"]
+    subprocess.run(command, env=environment, cwd=REPO, check=True)
+
+
+def run_apart(command: List[str], limit: str) -> int:
+    """Run a command where Molecule finds its hosts; returns its exit status."""
+    # What a run left that was killed: its processes and mounts are gone with it.
+    shutil.rmtree(WORK / "storage", ignore_errors=True)
+    shutil.rmtree(WORK / "networks", ignore_errors=True)
+    images = {name: image.reference for name, image in KNOWN_IMAGES.items()}
+    with socket.create_server(("0.0.0.0", 0)) as bait:  # a service of this machine, which no host may reach
+        environment = {
+            **os.environ,
+            **podman_settings(WORK, WORK / "storage", IMAGES / "store"),
+            "PATH": f"{BIN}:{os.environ['PATH']}",
+            "ANSIBLE_COLLECTIONS_PATH": str(REPO / ".build"),
+            "MOLECULE_COMMAND_BORDERS": "false",
+            "MOLECULE_GLOB": "molecule/*/molecule.yml",
+            "EDGEAI_TEST_HOSTS": str(WORK),
+            "EDGEAI_TEST_HOSTS_IMAGES": json.dumps(images),
+            "EDGEAI_TEST_HOSTS_LIMIT": limit,
+            "EDGEAI_TEST_HOSTS_BAIT": str(bait.getsockname()[1]),
+        }
+        return subprocess.run([APART, *command], env=environment, cwd=REPO).returncode
+
+
+def say(sentence: str) -> None:
+    print(sentence, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
