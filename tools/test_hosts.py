@@ -182,7 +182,12 @@ def podman_settings(directory: Path, graphroot: Path, *others: Path) -> Dict[str
 def make_bundle() -> None:
     """As on the connected workstation, before anything goes into the factory."""
     environment = {**os.environ, "EDGEAI_TEST_HOSTS": str(WORK)}
-    command = [BIN / "ansible-playbook", "--inventory", MOLECULE / "shared/inventory", MOLECULE / "shared/bundle.yml"]
+    command = [
+        BIN / "ansible-playbook",
+        "--inventory",
+        MOLECULE / "shared/inventory",
+        MOLECULE / "shared/bundle.yml",
+    ]
     subprocess.run(command, env=environment, cwd=REPO, check=True)
 
 

@@ -64,7 +64,9 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
     def v2_playbook_on_play_start(self, play: Any) -> None:
         self._flush()
         found = play.get_variable_manager().get_vars(play=play)
-        self._batch = list(found.get("ansible_play_batch", []))
+        meant = found.get("ansible_play_hosts_all", [])
+        # For an ad-hoc command the batch is the whole inventory.
+        self._batch = [host for host in found.get("ansible_play_batch", []) if host in meant]
         mode = " (check mode)" if play.check_mode else ""
         who = f": {names(self._batch)}" if self._batch else ""  # the implicit localhost is no host
         self._write("" if self._empty else "\n", f"{play.get_name().strip()}{mode}{who}")
