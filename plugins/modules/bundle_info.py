@@ -24,6 +24,9 @@ options:
     description: The root of trust, a file on the controller.
     type: path
     required: true
+  ca:
+    description: Who vouches for the certificate of a depot with C(https), a file on the controller.
+    type: path
   python:
     description: An interpreter with C(edgeai_runtime) and what it needs. The default is the one that runs the
       module.
@@ -101,6 +104,7 @@ def main() -> None:
         argument_spec={
             "depot_url": {"type": "str", "required": True},
             "root_json": {"type": "path", "required": True},
+            "ca": {"type": "path"},
             "python": {"type": "path"},
         },
         supports_check_mode=True,
@@ -108,6 +112,7 @@ def main() -> None:
     params = module.params
     command = [params["python"] or sys.executable, "-m", "edgeai_runtime", "--json", "bundle", "show"]
     command += ["--depot", params["depot_url"], "--root-json", os.path.abspath(params["root_json"])]
+    command += ["--ca", os.path.abspath(params["ca"])] if params["ca"] else []
     try:
         answer = ask(command)
     except Refused as refused:

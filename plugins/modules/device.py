@@ -31,7 +31,8 @@ options:
       the module.
     type: str
   files:
-    description: Content of files, by their path below C(etc/edgeai).
+    description: Content of files, by their path below C(etc/edgeai). A file without any content must not be
+      there.
     type: dict
     default: {}
   stop_timeout_s:
@@ -180,15 +181,18 @@ def said(module: AnsibleModule, would: str, done: str, names: List[str]) -> str:
 
 
 def write_files(module: AnsibleModule, root: str) -> List[str]:
-    """Write what differs; returns the names of those files."""
+    """Write what differs, remove what must not be there; returns the names of those files."""
     written = []
     for name, content in sorted(module.params["files"].items()):
         path = os.path.join(root, SETTINGS, name)
-        data = str(content).encode()
+        data = str(content).encode() if content else None
         if read(path) == data:
             continue
         written.append(name)
-        if not module.check_mode:
+        if data is None:
+            if not module.check_mode:
+                os.unlink(path)
+        elif not module.check_mode:
             with tempfile.NamedTemporaryFile(dir=os.path.dirname(path), delete=False) as file:
                 file.write(data)
                 file.flush()
@@ -233,6 +237,8 @@ def take_off(module: AnsibleModule, root: str) -> Answer:
         stop_supervisor(module, root, pid)
     for name in there:
         path = os.path.join(root, name)
+        if not os.path.isdir(path):  # systemd takes run/edgeai away with the service
+            continue
         shutil.rmtree(os.path.realpath(path))
         if os.path.islink(path):
             os.unlink(path)

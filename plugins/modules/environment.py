@@ -96,6 +96,7 @@ bootstrap:
 
 import hashlib
 import os
+import ssl
 import tempfile
 import urllib.request
 from typing import Any, Dict
@@ -108,6 +109,8 @@ from ansible_collections.edgeai.fleet.plugins.module_utils.edgeai_command import
     conclude,
     device_argument_spec,
 )
+
+DEPOT_CA = "etc/edgeai/depot-ca.pem"
 
 
 def bootstrap_path(root: str, wheel: Dict[str, Any]) -> str:
@@ -124,12 +127,20 @@ def is_there(path: str, wheel: Dict[str, Any]) -> bool:
         return False
 
 
+def trusting(ca: str) -> ssl.SSLContext:
+    """What trusts the factory's CA where the device was given one, and else whom the system trusts."""
+    return ssl.create_default_context(cafile=ca if os.path.isfile(ca) else None)
+
+
 def fetch(module: AnsibleModule, path: str, wheel: Dict[str, Any]) -> None:
     """Fetch the wheel from the depot by its digest; raises Refused when it is another."""
     digest = wheel["sha256"]
     url = "{}/blobs/sha256/{}/{}".format(module.params["depot_url"].rstrip("/"), digest[:2], digest)
     # The depot is inside the factory: a proxy of the machine's environment would only be in the way.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    opener = urllib.request.build_opener(
+        urllib.request.ProxyHandler({}),
+        urllib.request.HTTPSHandler(context=trusting(os.path.join(module.params["root"], DEPOT_CA))),
+    )
     try:
         with opener.open(url, timeout=60) as response:
             data = response.read(wheel["size"] + 1)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import http.client
 import socket
 import struct
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Dict, Iterator, Optional, Tuple
@@ -140,3 +142,23 @@ def test_a_directory_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_an_address_in_use_is_named(depot: Tuple[str, int], tmp_path: Path) -> None:
     with pytest.raises(InputError, match=f"127.0.0.1:{depot[1]}: cannot listen there"):
         make_server(tmp_path, f"127.0.0.1:{depot[1]}")
+
+
+def test_a_socket_from_systemd_is_served(tmp_path: Path) -> None:
+    """In a process of its own, whose fourth descriptor is the socket: as sd_listen_fds(3) has it."""
+    (tmp_path / "file").write_bytes(CONTENT)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        program = (
+            "import os, sys; os.dup2(int(sys.argv[1]), 3); os.environ['LISTEN_PID'] = str(os.getpid()); "
+            "os.execv(sys.executable, [sys.executable, '-m', 'edgeai_runtime', 'depot', *sys.argv[2:]])"
+        )
+        arguments = [str(listener.fileno()), "--directory", str(tmp_path), "--http", "192.0.2.1:1"]
+        process = subprocess.Popen(
+            [sys.executable, "-c", program, *arguments], pass_fds=[listener.fileno()], close_fds=True
+        )
+        try:
+            status, body, _ = ask(listener.getsockname(), "/file")
+        finally:
+            process.kill()
+            process.wait()
+    assert (status, body) == (200, CONTENT)

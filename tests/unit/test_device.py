@@ -46,6 +46,16 @@ def test_only_what_differs_is_written(present: Any) -> None:
     assert present(files={"a": "1", "b": "3"})["files"] == ["b"]
 
 
+def test_a_setting_without_content_is_taken_away(present: Any, tmp_path: Path) -> None:
+    present(files={"a": "1", "ca.pem": "x"})
+    predicted = present(check=True, files={"a": "1", "ca.pem": ""})
+    assert predicted["files"] == ["ca.pem"]
+    assert (tmp_path / "d/etc/edgeai/ca.pem").exists()
+    assert present(files={"a": "1", "ca.pem": ""})["files"] == ["ca.pem"]
+    assert not (tmp_path / "d/etc/edgeai/ca.pem").exists()
+    assert present(files={"a": "1", "ca.pem": ""})["changed"] is False
+
+
 def test_check_mode_makes_nothing(present: Any, tmp_path: Path) -> None:
     result = present(check=True, files={"a": "1"})
     assert result["changed"] is True

@@ -277,3 +277,13 @@ class TestABundle:
         assert (predicted["readable"], predicted["locks"]) == (False, {})
         assert "The depot is not there." in predicted["msg"]
         assert run_module("bundle_info", **asked)["failed"] is True
+
+    def test_behind_tls_is_read_with_the_factorys_ca(self, device: Any, run_module: Any) -> None:
+        device.answers({"ok": True, "targets": [], "releases": {}})
+        python = device.root / "python"
+        python.write_text(f'#!/bin/sh\nshift 2 && exec {device.command} "$@"\n')
+        python.chmod(0o755)
+        run_module(
+            "bundle_info", depot_url="https://d", root_json="/root.json", ca="/ca.pem", python=str(python)
+        )
+        assert device.asked[0][-2:] == ["--ca", "/ca.pem"]

@@ -67,7 +67,15 @@ def _bundle_build(args: argparse.Namespace, paths: Paths, progress: Progress) ->
 def _bundle_show(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
     from edgeai_runtime.trust import show_bundle
 
+    if args.ca is not None:
+        _trust_depot(args.ca)
     return _as_dict(show_bundle(depot_url=args.depot, root_json=args.root_json))
+
+
+def _bundle_certificate(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
+    from edgeai_runtime.bundle.certificate import make_certificate
+
+    return _as_dict(make_certificate(args.keys, args.name, days=args.days, check=args.check))
 
 
 def _depot(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
@@ -191,6 +199,14 @@ def _serve(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result
     return {}
 
 
+def _trust_depot(ca: Path) -> None:
+    """Let every TLS connection of this process trust `ca` and nobody else.
+
+    OpenSSL reads the two variables, and so does every `ssl.create_default_context()`.
+    """
+    os.environ.update(SSL_CERT_FILE=str(ca.absolute()), SSL_CERT_DIR="")
+
+
 # What reads or changes a device's own files; the others belong to whoever types them.
 _OWNERS = (_environment_build, _fetch, _convert, _trial, _soak, _confirm, _rollback, _status)
 
@@ -296,6 +312,17 @@ def _parser() -> argparse.ArgumentParser:
     show = add(bundle, "show", _bundle_show, "Verify a bundle and show what it holds")
     show.add_argument("--depot", required=True, metavar="URL")
     show.add_argument("--root-json", type=Path, required=True)
+    show.add_argument("--ca", type=Path, metavar="FILE", help="who vouches for the depot's certificate")
+    certificate = add(bundle, "certificate", _bundle_certificate, "Make the depot's certificate")
+    certificate.add_argument(
+        "--name",
+        action="append",
+        required=True,
+        help="its name or address; may be given several times",
+    )
+    certificate.add_argument("--keys", type=Path, required=True, metavar="DIR", help="where the keys lie")
+    certificate.add_argument("--days", type=int, default=825, help="for how long it is good (default: 825)")
+    _add_check(certificate)
     return parser
 
 
@@ -352,6 +379,8 @@ def main(arguments: Optional[List[str]] = None) -> int:
         paths = Paths(args.root.absolute())
         if args.run in _OWNERS:
             become_owner(paths)
+            if paths.depot_ca.is_file():
+                _trust_depot(paths.depot_ca)
         result = {"ok": True, **args.run(args, paths, progress)}
     except EdgeAIError as error:
         if args.json:

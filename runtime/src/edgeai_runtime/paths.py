@@ -73,6 +73,10 @@ class Paths:
         return self.etc / "root.json"
 
     @property
+    def depot_ca(self) -> Path:
+        return self.etc / "depot-ca.pem"
+
+    @property
     def device_toml(self) -> Path:
         return self.etc / "device.toml"
 

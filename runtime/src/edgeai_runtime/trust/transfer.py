@@ -9,6 +9,7 @@ import contextlib
 import http.client
 import io
 import os
+import ssl
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -93,6 +94,12 @@ def _open_http(url: str, start: int) -> _Source:
         ) from None
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", None) or error
+        if isinstance(reason, ssl.SSLCertVerificationError):
+            raise TransferError(
+                f"{url}: the depot's certificate is not trusted here ({reason.verify_message}); give the "
+                "factory's CA in runtime_depot_ca, call the depot by a name in its certificate, and look at "
+                "this machine's clock."
+            ) from None
         raise TransferError(
             f"{url}: the depot cannot be reached ({reason}); "
             "check that it runs and that its address is right."
