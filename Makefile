@@ -56,8 +56,9 @@ format: dev ## Put the Python code into shape, and the tables of variables
 test-runtime: dev ## Test the runtime on every Python found among 3.8, 3.10, 3.11, 3.13
 	@$(BIN)/python tools/test_runtime.py
 
-test-plugins: dev ## Test modules, filters and callback on the controller's Python
+test-plugins: dev ## Test modules, filters and callback here and on the oldest and newest ansible-core
 	$(BIN)/python -m pytest -q tests/unit
+	@$(BIN)/python tools/test_plugins.py
 
 test-example: dev ## Test the example's rendering and releases
 	$(BIN)/python -m pytest -q tests/example

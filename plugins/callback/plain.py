@@ -64,7 +64,9 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
     def v2_playbook_on_play_start(self, play: Any) -> None:
         self._flush()
         found = play.get_variable_manager().get_vars(play=play)
-        self._batch = list(found.get("ansible_play_batch", []))
+        meant = found.get("ansible_play_hosts_all", [])
+        # For an ad-hoc command the batch is the whole inventory.
+        self._batch = [host for host in found.get("ansible_play_batch", []) if host in meant]
         mode = " (check mode)" if play.check_mode else ""
         who = f": {names(self._batch)}" if self._batch else ""  # the implicit localhost is no host
         self._write("" if self._empty else "\n", f"{play.get_name().strip()}{mode}{who}")
@@ -170,13 +172,14 @@ def _said(told: Dict[str, Any], task: Any) -> str:
 
 def _why(told: Dict[str, Any]) -> str:
     """The sentence of a failure: of the items that failed, or of the whole."""
-    items = [part for part in told.get("results", []) if isinstance(part, dict) and part.get("failed")]
-    reasons = [_why(part) for part in items]
+    items = [part for part in told.get("results", []) if isinstance(part, dict)]
+    # ansible-core 2.21 tells of an item that failed by its exception alone.
+    reasons = [_why(part) for part in items if part.get("failed") or "exception" in part]
     if reasons:
         return "; ".join(dict.fromkeys(reasons))
     said = str(told.get("msg") or told.get("stderr") or told.get("reason") or "it failed without saying why")
     output = str(told.get("stderr") or "").strip().splitlines()
-    if said.startswith("non-zero return code") and output:
+    if "non-zero return code" in said and output:
         errors = [line for line in output if line.lower().startswith("error") or "[emerg]" in line]
         said = f"it ended with status {told.get('rc')}: {(errors or output)[-1]}"
     if said.startswith("failed to validate") and output:

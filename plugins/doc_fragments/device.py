@@ -15,9 +15,18 @@ options:
     description:
       - The directory that is the device's C(/). Everything lies below C(opt/edgeai), C(var/lib/edgeai),
         C(etc/edgeai) and C(run/edgeai) in it.
-      - The embedded inventory gives every device a directory of its own on one machine.
+      - Without it the device's own C(runtime_root) of the inventory is taken, so that an ad-hoc command needs
+        no arguments, and V(/) where it has none.
     type: path
     default: /
+attributes:
+  action:
+    description: An action plugin of the same name does it, or starts it, from the controller.
+    support: full
+  action_group:
+    description: Use C(group/edgeai.fleet.device) in C(module_defaults) to set an option for all of them.
+    support: full
+    membership: [edgeai.fleet.device]
 notes:
   - When Ansible connects as root and C(opt/edgeai) belongs to another user, the device's command runs as
     that user.

@@ -17,7 +17,7 @@ name: inventory_refusals
 short_description: Say what is wrong with the inventory of a fleet
 description:
   - Reads variables alone; no device is asked.
-  - A missing or unknown class, a root that is relative or too long for the sockets below it, two devices
+  - A missing or unknown class, a line that only some devices have, a root that is relative or too long for the sockets below it, two devices
     with one address and port or with one root, mistyped variables and names of settings.
 author: The edgeai.fleet authors (@edgeai-fleet)
 positional: _input, hostvars
@@ -59,7 +59,7 @@ def inventory_refusals(devices: Sequence[str], hostvars: Mapping[str, Mapping[st
     refusals = mistyped({device: hostvars[device] for device in devices})
     for device in devices:
         refusals += [f"{device}: {said}" for said in _one(hostvars[device])]
-    return refusals + _collisions(devices, hostvars)
+    return refusals + _lineless(devices, hostvars) + _collisions(devices, hostvars)
 
 
 def _one(variables: Mapping[str, Any]) -> List[str]:
@@ -86,6 +86,17 @@ def _one(variables: Mapping[str, Any]) -> List[str]:
             f"runtime_http is '{http}', expected an address and a port, in numbers, such as {DEFAULT_HTTP}."
         )
     return refusals + tuning_refusals(str(device_class), variables.get("runtime_tuning", {}))
+
+
+def _lineless(devices: Sequence[str], hostvars: Mapping[str, Mapping[str, Any]]) -> List[str]:
+    """Devices without a line where others have one: a rollout would count them as a line of their own."""
+    without = [device for device in devices if not hostvars[device].get("runtime_line")]
+    if len(without) == len(devices):
+        return []
+    return [
+        f"{device}: runtime_line is missing, while other devices have one; name the production line it stands at."
+        for device in without
+    ]
 
 
 def _collisions(devices: Sequence[str], hostvars: Mapping[str, Mapping[str, Any]]) -> List[str]:

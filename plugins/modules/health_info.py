@@ -22,6 +22,9 @@ EXAMPLES = r"""
 - name: Ask the device how it does
   edgeai.fleet.health_info:
   register: health
+
+# Without any play around it:
+# ansible -i inventory devices -m edgeai.fleet.health_info
 """
 
 RETURN = r"""

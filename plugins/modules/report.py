@@ -15,6 +15,9 @@ author: The edgeai.fleet authors (@edgeai-fleet)
 extends_documentation_fragment:
   - edgeai.fleet.attributes
 attributes:
+  action:
+    description: An action plugin of the same name does it, on the controller.
+    support: full
   check_mode:
     support: full
     details: In check mode the file is not written.

@@ -20,12 +20,19 @@ Result = Dict[str, Any]
 
 
 class DeviceAction(ActionBase):  # type: ignore[misc]
-    """Something done on a device; `work` says what."""
+    """Something done on a device; `work` says what.
+
+    Without `root` it is done where the inventory says that the device's "/" is: an ad-hoc command then
+    needs no arguments.
+    """
 
     def run(self, tmp: Optional[str] = None, task_vars: Optional[Dict[str, Any]] = None) -> Result:
         result: Result = super().run(tmp, task_vars)
+        task_vars = task_vars or {}
+        if "runtime_root" in task_vars:
+            self._task.args.setdefault("root", self._templar.template(task_vars["runtime_root"]))
         try:
-            result.update(self.work(task_vars or {}))
+            result.update(self.work(task_vars))
         except AnsibleConnectionFailure as error:
             # Ansible's own words in front say what it was about to do, and send to a log.
             said = re.split("(?:over|via) ssh: ", " ".join(str(error.message).split()))[-1].rstrip(".")

@@ -7,7 +7,8 @@ import os
 import stat
 import sys
 from pathlib import Path
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, ContextManager, Dict, List, Optional
+from unittest import mock
 
 import pytest
 from ansible.plugins.loader import init_plugin_loader
@@ -24,16 +25,25 @@ init_plugin_loader([str(BUILD)])  # ansible_collections is importable from here 
 Module = Callable[..., Dict[str, Any]]
 
 
+def given(arguments: Dict[str, Any]) -> ContextManager[Any]:
+    """Makes a module in this process find these arguments."""
+    try:
+        from ansible.module_utils.testing import patch_module_args
+    except ImportError:  # ansible-core 2.17
+        content = json.dumps({"ANSIBLE_MODULE_ARGS": arguments}).encode()
+        return mock.patch("ansible.module_utils.basic._ANSIBLE_ARGS", content)
+    patched: ContextManager[Any] = patch_module_args(arguments)
+    return patched
+
+
 @pytest.fixture
 def run_module(capsys: pytest.CaptureFixture[str]) -> Module:
     """Run a module's main() with arguments; returns what Ansible would get."""
     import importlib
 
-    from ansible.module_utils.testing import patch_module_args
-
     def run(name: str, /, check: bool = False, **arguments: Any) -> Dict[str, Any]:
         module = importlib.import_module(f"ansible_collections.edgeai.fleet.plugins.modules.{name}")
-        with patch_module_args({**arguments, "_ansible_check_mode": check}), pytest.raises(SystemExit) as end:
+        with given({**arguments, "_ansible_check_mode": check}), pytest.raises(SystemExit) as end:
             module.main()
         result: Dict[str, Any] = json.loads(capsys.readouterr().out)
         assert result.get("failed", False) == (end.value.code != 0)
@@ -44,7 +54,10 @@ def run_module(capsys: pytest.CaptureFixture[str]) -> Module:
 
 @pytest.fixture
 def run_action(tmp_path: Path) -> Module:
-    """Run an action with arguments over a real local connection; returns what a play would get."""
+    """Run an action with arguments over a real local connection; returns what a play would get.
+
+    `variables` are the host's, as its inventory has them.
+    """
     from ansible.errors import AnsibleActionFail
     from ansible.parsing.dataloader import DataLoader
     from ansible.playbook.play_context import PlayContext
@@ -56,7 +69,9 @@ def run_action(tmp_path: Path) -> Module:
     loader.set_basedir(str(tmp_path))
     connection = connection_loader.get("local", PlayContext())
 
-    def run(name: str, /, check: bool = False, **arguments: Any) -> Dict[str, Any]:
+    def run(
+        name: str, /, check: bool = False, variables: Optional[Dict[str, Any]] = None, **arguments: Any
+    ) -> Dict[str, Any]:
         task = Task.load({"name": "Ask", f"edgeai.fleet.{name}": arguments, "check_mode": check})
         action = action_loader.get(
             f"edgeai.fleet.{name}",
@@ -64,11 +79,11 @@ def run_action(tmp_path: Path) -> Module:
             connection=connection,
             play_context=PlayContext(),
             loader=loader,
-            templar=Templar(loader),
+            templar=Templar(loader, variables=variables or {}),
             shared_loader_obj=None,
         )
         try:
-            result: Dict[str, Any] = action.run(task_vars={})
+            result: Dict[str, Any] = action.run(task_vars=variables or {})
         except AnsibleActionFail as error:  # the executor makes this of it
             return {"failed": True, "msg": str(error)}
         return result
@@ -119,21 +134,30 @@ def device(tmp_path: Path) -> Device:
     return Device(tmp_path)
 
 
+def environment_in(directory: Path) -> Dict[str, str]:
+    """What a process needs to find the collection and its callback."""
+    return {
+        **os.environ,
+        "ANSIBLE_CONFIG": str(REPO / "ansible.cfg"),
+        "ANSIBLE_COLLECTIONS_PATH": str(BUILD),
+        "ANSIBLE_LOCAL_TEMP": str(directory / "ansible"),
+        "ANSIBLE_NOCOLOR": "1",
+    }
+
+
 @pytest.fixture
-def play(tmp_path: Path) -> Callable[..., Any]:
+def environment(tmp_path: Path) -> Dict[str, str]:
+    return environment_in(tmp_path)
+
+
+@pytest.fixture
+def play(tmp_path: Path, environment: Dict[str, str]) -> Callable[..., Any]:
     """Run a playbook, given as data, with the collection and its callback, in a process of its own."""
     import subprocess
 
     def run(plays: List[Dict[str, Any]], inventory: Dict[str, Any], *options: str) -> Any:
         (tmp_path / "play.json").write_text(json.dumps(plays))
         (tmp_path / "inventory.json").write_text(json.dumps(inventory))
-        environment = {
-            **os.environ,
-            "ANSIBLE_CONFIG": str(REPO / "ansible.cfg"),
-            "ANSIBLE_COLLECTIONS_PATH": str(BUILD),
-            "ANSIBLE_LOCAL_TEMP": str(tmp_path / "ansible"),
-            "ANSIBLE_NOCOLOR": "1",
-        }
         command = [str(Path(sys.executable).with_name("ansible-playbook"))]
         command += ["-i", str(tmp_path / "inventory.json"), str(tmp_path / "play.json"), *options]
         return subprocess.run(

@@ -130,6 +130,20 @@ def test_an_action_takes_what_its_documentation_says(name: str) -> None:
     assert described == action.ActionModule.OPTIONS
 
 
+def test_a_device_is_where_its_inventory_says_unless_the_task_says_otherwise(
+    device: Any, run_action: Any
+) -> None:
+    device.answers(DONE, DONE)
+    asked = {"name": "reader", "version": "1.0.0"}
+    assert run_action("release", variables={"runtime_root": str(device.root)}, **asked)["changed"] is True
+    elsewhere = {"runtime_root": "/nowhere"}
+    assert run_action("release", variables=elsewhere, root=str(device.root), **asked)["changed"] is True
+    assert (
+        "/nowhere/opt/edgeai/bin/edgeai is not there"
+        in run_action("release", variables=elsewhere, **asked)["msg"]
+    )
+
+
 def test_a_command_without_an_answer_is_told_with_its_last_words(device: Any, run_action: Any) -> None:
     device.answers(status=3, stderr="lots\nof words\nImportError: no numpy\n")
     result = run_action("release", root=str(device.root), name="reader", version="1.0.0")

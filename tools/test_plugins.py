@@ -1,0 +1,50 @@
+"""Run the plugins' tests on the oldest and on the newest ansible-core that is supported."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from pythons import find_python
+
+REPO = Path(__file__).resolve().parent.parent
+CONTROLLERS = (("2.17", "3.11"), ("2.21", "3.13"))  # ansible-core, and a Python it runs on
+TESTS = "pytest==9.2.0"
+
+
+def ready_environment(release: str, version: str, python: str) -> Path:
+    """A venv with this ansible-core and pytest; made once."""
+    venv = REPO / ".venvs" / f"ansible-{release}"
+    marker = venv / ".complete"
+    wanted = f"ansible-core~={release}.0 {TESTS} {version}"
+    if not (marker.exists() and marker.read_text() == wanted):
+        print(f"Setting up ansible-core {release} on Python {version} …", flush=True)
+        subprocess.run([python, "-m", "venv", "--clear", str(venv)], check=True)
+        pip = [str(venv / "bin/python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*pip, f"ansible-core~={release}.0", TESTS], check=True)
+        marker.write_text(wanted)
+    return venv
+
+
+def main() -> int:
+    skipped, failed = [], []
+    for release, version in CONTROLLERS:
+        python = find_python(version)
+        if python is None:
+            skipped.append(f"ansible-core {release} (needs Python {version})")
+            continue
+        venv = ready_environment(release, version, python)
+        print(f"== plugins' tests on ansible-core {release}, Python {version}", flush=True)
+        command = [str(venv / "bin/python"), "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/unit"]
+        if subprocess.run([*command, *sys.argv[1:]], cwd=REPO, check=False).returncode:
+            failed.append(release)
+    if skipped:
+        print(f"Not tested, since there is no such Python here: {', '.join(skipped)}.")
+    if failed:
+        print(f"Failed on ansible-core {', '.join(failed)}.")
+    return 1 if failed or len(skipped) == len(CONTROLLERS) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
