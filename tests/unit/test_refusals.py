@@ -131,6 +131,10 @@ class TestAnInventory:
         assert inventory_refusals(["a"], {"a": host(runtime_root="/" + 59 * "x")}) == []
         assert "61 characters" in only(inventory_refusals(["a"], {"a": host(runtime_root="/" + 60 * "x")}))
 
+    def test_with_a_line_that_only_some_have_hears_who_has_none(self) -> None:
+        fleet = {"a": host(runtime_line="line-1"), "b": host(ansible_host="10.0.0.8")}
+        assert only(inventory_refusals(["a", "b"], fleet)).startswith("b: runtime_line is missing")
+
     def test_with_a_relative_root_is_refused(self) -> None:
         assert "a relative path" in only(inventory_refusals(["a"], {"a": host(runtime_root="device")}))
 
