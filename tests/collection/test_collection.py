@@ -86,7 +86,7 @@ def fleet(short_directory: Path, installed: Path, workstation: Path) -> Iterator
     nothing.mkdir()
     fleet = Fleet(
         short_directory,
-        short_directory / "bundle",
+        nothing / "bundle",
         ansible_playbook=(str(workstation), "-m", "ansible", "playbook"),
         directory=nothing,
         environment={"ANSIBLE_COLLECTIONS_PATH": str(installed.parents[2])},
@@ -113,15 +113,16 @@ def test_every_playbook_runs_by_its_name_from_an_empty_directory(
     before = files_of(installed)
     releases = fleet.base / "releases"
     releases.mkdir()
-    packed = [str(write_release(releases, version)) for version in ("1.0.0", "1.1.0")]
+    packed = [f"../releases/{write_release(releases, version).name}" for version in ("1.0.0", "1.1.0")]
+    # Relative paths count from where the command is typed.
+    paths = {"bundle_releases": packed, "bundle_directory": "bundle", "report_dir": "report"}
+    paths["runtime_root_json"] = "bundle/metadata/1.root.json"
     (device,) = fleet.devices
     played = []
 
     def play(playbook: str, **variables: str) -> int:
         played.append(playbook)
-        return changed(
-            fleet.succeed(playbook, bundle_releases=packed, report_dir="report", **variables).output
-        )
+        return changed(fleet.succeed(playbook, **paths, **variables).output)
 
     assert play("site", release_name="reader", release_version="1.0.0") > 0
     assert device.reads() == ("CAB", "1.0.0")
@@ -137,6 +138,7 @@ def test_every_playbook_runs_by_its_name_from_an_empty_directory(
     assert [root for root in fleet.roots() if root.exists()] == []
 
     assert sorted(played) == sorted(path.stem for path in installed.glob("playbooks/*.yml"))
-    reports = sorted(path.name for path in fleet.directory.rglob("*"))
-    assert reports == ["health.json", "report", "rollback.json", "rollout.json"]
+    assert sorted(path.name for path in fleet.directory.iterdir()) == ["bundle", "report"]
+    reports = sorted(path.name for path in fleet.directory.glob("report/*"))
+    assert reports == ["health.json", "rollback.json", "rollout.json"]
     assert files_of(installed) == before
