@@ -354,7 +354,7 @@ class Tuned(NamedTuple):
     """What was (or would be) done, what does not concern this device with why, and before and after."""
 
     actions: List[str]
-    skipped: Dict[str, str]
+    left_out: Dict[str, str]
     diff: List[Dict[str, str]]
 
 
@@ -373,7 +373,7 @@ class Tuner:
         for setting in settings:
             why = left_alone(setting, self.system)
             if why:
-                self.tuned.skipped[setting["name"]] = why
+                self.tuned.left_out[setting["name"]] = why
             else:
                 ways.append(way(setting, self.system, records.get(setting["name"])))
         ways += [way(setting, self.system, records.get(BOOT)) for setting in boot_unit(ways)]

@@ -16,7 +16,7 @@ description:
     so that an interrupted run can be repeated or undone. What somebody else has changed since is left as it
     is.
   - What a restart would lose is set again by the unit C(edgeai-tuning.service).
-  - A setting that does not concern a device is left out, with the reason in RV(skipped).
+  - A setting that does not concern a device is left out, with the reason in RV(left_out).
 author: The edgeai.fleet authors (@edgeai-fleet)
 extends_documentation_fragment:
   - edgeai.fleet.device
@@ -145,7 +145,7 @@ actions:
   type: list
   elements: str
   returned: success
-skipped:
+left_out:
   description: Settings that were left out, each with the reason.
   type: dict
   returned: success
@@ -219,7 +219,7 @@ def main() -> None:
     module.exit_json(
         changed=bool(tuned.actions),
         actions=tuned.actions,
-        skipped=tuned.skipped,
+        left_out=tuned.left_out,
         msg="; ".join(tuned.actions) or "everything is set as it shall be",
         diff=tuned.diff,
     )
