@@ -12,7 +12,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Sequence
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from edgeai_runtime import __version__
 from edgeai_runtime.errors import EdgeAIError
@@ -58,6 +58,7 @@ def _bundle_build(args: argparse.Namespace, paths: Paths, progress: Progress) ->
             targets=args.target,
             release_dirs=args.release,
             expires_days=args.expires_days,
+            own_wheels=dict(args.wheels),
             check=args.check,
             progress=progress,
         )
@@ -203,6 +204,13 @@ def _add_actor(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--actor", default=f"uid {os.getuid()}", help="who asks, for the journal")
 
 
+def _target_and_directory(text: str) -> Tuple[str, Path]:
+    target, equals, directory = text.partition("=")
+    if not (target and equals and directory):
+        raise argparse.ArgumentTypeError(f"'{text}' is not TARGET=DIR")
+    return target, Path(directory)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="edgeai", description="Fetch, convert, prove, serve and take back models on this device."
@@ -290,6 +298,14 @@ def _parser() -> argparse.ArgumentParser:
     make.add_argument("--cache", type=Path, required=True, metavar="DIR")
     make.add_argument("--runtime", type=Path, required=True, metavar="DIR", help="the collection's runtime/")
     make.add_argument("--target", action="append", required=True, help="may be given several times")
+    make.add_argument(
+        "--wheels",
+        type=_target_and_directory,
+        action="append",
+        default=[],
+        metavar="TARGET=DIR",
+        help="wheels of your own for a target, more or instead of the locked ones",
+    )
     make.add_argument("--release", type=Path, action="append", default=[], metavar="DIR")
     make.add_argument("--expires-days", type=int, default=365)
     _add_check(make)

@@ -7,13 +7,15 @@ import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple
 
 from edgeai_runtime import __version__
 from edgeai_runtime.bundle.keys import open_keys
 from edgeai_runtime.bundle.layout import is_whole, place, sweep
+from edgeai_runtime.bundle.own_wheels import find_own_wheels
 from edgeai_runtime.bundle.signing import sign, signed_targets
-from edgeai_runtime.bundle.targets import find_target
+from edgeai_runtime.bundle.targets import Target, find_target
 from edgeai_runtime.bundle.wheels import WheelCache
 from edgeai_runtime.errors import InputError
 from edgeai_runtime.release import read_source
@@ -45,10 +47,13 @@ def build(
     targets: Sequence[str],
     release_dirs: Sequence[Path],
     expires_days: int,
+    own_wheels: Mapping[str, Path] = MappingProxyType({}),
     check: bool = False,
     progress: Progress = lambda sentence: None,
 ) -> BundleResult:
     """Make `output` hold exactly these targets and releases, signed for `expires_days`.
+
+    `own_wheels` names for a target the directory of wheels that the user brings for it.
 
     The same again, while at least half of its time is left, changes nothing. `check` predicts; it
     may fill the download cache. Raises InputError, among others for a version that is in the bundle
@@ -63,9 +68,11 @@ def build(
     _refuse_changed_versions(output, signed, contents)
     cache = WheelCache(cache_dir, progress)
     locks_dir = runtime_dir / "locks"
-    chosen = [find_target(name, locks_dir) for name in sorted(set(targets))]
+    chosen = [find_target(name, locks_dir, name in own_wheels) for name in sorted(set(targets))]
+    own = _find_own_wheels(own_wheels, chosen)
     wheel = cache.runtime_wheel(runtime_dir)
-    locks = [*(cache.lock(target, wheel, locks_dir) for target in chosen), cache.supervisor_lock(locks_dir)]
+    locks = [cache.lock(target, wheel, locks_dir, own.get(target.name, ())) for target in chosen]
+    locks.append(cache.supervisor_lock(locks_dir))
     contents.update({f"locks/{lock.name}.json": lock.to_json() for lock in locks})
     blobs.update(cache.files)
     about = {
@@ -107,6 +114,18 @@ def build(
         changed=changed,
         actions=[f"{'would sign' if check else 'signed'} {said}"] if changed else [],
     )
+
+
+def _find_own_wheels(directories: Mapping[str, Path], targets: Sequence[Target]) -> Dict[str, List[Path]]:
+    """The user's wheels by target."""
+    by_name = {target.name: target for target in targets}
+    for name in directories:
+        if name not in by_name:
+            raise InputError(
+                f"Wheels are given for {name}, and the targets are {', '.join(sorted(by_name))}; add it to "
+                "the targets, or correct the name."
+            )
+    return {name: find_own_wheels(path, by_name[name]) for name, path in directories.items()}
 
 
 def _read_releases(
