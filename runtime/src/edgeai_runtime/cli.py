@@ -163,9 +163,11 @@ def _status(args: argparse.Namespace, paths: Paths, progress: Progress) -> Resul
     from edgeai_runtime.generations.keeper_client import KeeperClient
     from edgeai_runtime.monitor import health
     from edgeai_runtime.settings import load_device
+    from edgeai_runtime.system_versions import system_versions
 
     status = KeeperClient(paths).status()
-    return {"changed": False, **health.report(load_device(paths), status, current_manifest(paths))}
+    told = health.report(load_device(paths), status, current_manifest(paths), system_versions())
+    return {"changed": False, **told}
 
 
 def _infer(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
