@@ -36,6 +36,7 @@ MODULES: Dict[str, Dict[str, Any]] = {
     "health_info": {},
     "model_convert": {"name": "r", "version": "1"},
     "release": {"name": "r", "version": "1"},
+    "tuning": {"settings": []},
 }
 
 

@@ -222,6 +222,15 @@ class TestAFile:
         device.tune()
         assert not device.there(elsewhere)
 
+    def test_that_becomes_a_value_in_sys_does_not_stay(self, device: Device) -> None:
+        before = device.snapshot()
+        device.tune({**JOURNAL, "name": "cpu_governor"})
+        device.tune(GOVERNOR)
+        assert not device.there(JOURNAL["file"])
+        assert device.governors == ["performance", "performance"]
+        device.tune()
+        assert device.snapshot() == before
+
     def test_of_a_unit_is_enabled_after_and_disabled_before(self, device: Device) -> None:
         device.tune(SERVICE)
         assert device.calls() == ["systemctl daemon-reload", "systemctl enable edgeai-zram.service"]
@@ -269,6 +278,7 @@ class TestACommand:
         device.put("/asks", "")
         result = device.tune(POWER)
         assert "2 was to be set and it is 0 (it said: NVPM WARN: Reboot required" in result["msg"]
+        assert "run nvpmodel -m 2 by hand, which may ask for a restart" in result["msg"]
         (device.root / "asks").unlink()
         assert device.tune(POWER)["changed"] is True
         device.tune()
