@@ -318,6 +318,11 @@ def left_alone(setting: Setting, system: System) -> str:
     for pattern in setting.get("unless") or []:
         if system.matching(pattern):
             return f"{pattern} is there"
+    if setting.get("only_if"):
+        try:
+            system.run(setting["name"], setting["only_if"])
+        except Untunable:
+            return f"{words(setting['only_if'])} says no"
     return way(setting, system).lacking()
 
 

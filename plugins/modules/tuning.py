@@ -93,6 +93,10 @@ options:
         type: list
         elements: str
         default: []
+      only_if:
+        description: A command that fails where the setting does not concern the device. It is left out then.
+        type: list
+        elements: str
       machine:
         description: Whether it changes the machine itself, which is left out in a container. Values of
           O(settings[].sysfs) always do.
@@ -187,6 +191,7 @@ SETTING: Dict[str, Any] = {
     "at_boot": {"type": "bool", "default": False},
     "needs": PATTERNS,
     "unless": PATTERNS,
+    "only_if": WORDS,
     "machine": {"type": "bool", "default": False},
     "settle": COMMANDS,
     "apply": COMMANDS,

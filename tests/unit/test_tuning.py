@@ -431,6 +431,7 @@ class TestAnything:
         [
             ({"needs": ["/dev/dri/renderD*", "/dev/nvidia0"]}, "no /dev/dri/renderD* or /dev/nvidia0"),
             ({"unless": ["/etc/gro*"]}, "/etc/gro* is there"),
+            ({"only_if": ["getent", "group", "nobody-has-it"]}, "getent group nobody-has-it says no"),
         ],
     )
     def test_that_does_not_concern_a_device_is_left_out(
