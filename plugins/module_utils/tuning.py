@@ -57,15 +57,19 @@ class System:
             return None
 
     def write(self, name: str, text: str) -> None:
-        """Put a file in place, whole or not at all."""
+        """Put a file in place, whole or not at all, and for good."""
         path = self.path(name)
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=os.path.dirname(path), delete=False) as file:
+        directory = os.path.dirname(path)
+        os.makedirs(directory, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=directory, delete=False) as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(file.name, 0o644)
         os.replace(file.name, path)
+        descriptor = os.open(directory, os.O_RDONLY)
+        os.fsync(descriptor)
+        os.close(descriptor)
 
     def remove(self, name: str) -> None:
         if os.path.lexists(self.path(name)):
@@ -106,9 +110,11 @@ def words(command: Sequence[str]) -> str:
 
 
 def way_out(name: str) -> str:
-    if name == BOOT:
-        return "correct that and run it again."
-    return f"correct that, or leave it alone with runtime_tuning: {{{name}: false}}."
+    return "correct that and run it again." if name == BOOT else f"correct that, or {leave_alone(name)}"
+
+
+def leave_alone(name: str) -> str:
+    return f"leave it alone with runtime_tuning: {{{name}: false}}."
 
 
 class Way(ABC):
@@ -245,7 +251,7 @@ class CommandWay(Way):
             known = ", ".join(sorted(found))
             raise Untunable(
                 f"{self.name}: {names['file']} knows no '{self.value}'; give one of {known}, "
-                f"or leave it alone with runtime_tuning: {{{self.name}: false}}."
+                f"or {leave_alone(self.name)}"
             )
         return found.get(self.value, self.value)
 
@@ -269,8 +275,9 @@ class CommandWay(Way):
             if is_now != text:
                 last = ([line.strip() for line in said.splitlines() if line.strip()] or ["nothing"])[-1]
                 raise Untunable(
-                    f"{self.name}: {text} was to be set and it is {is_now or 'not'} (it said: {last}); "
-                    f"restart the device if that is asked for, or {way_out(self.name)}"
+                    f"{self.name}: {text} was to be set and it is {is_now or 'not'} (it said: {last}); run "
+                    f"{words(self._set(text))} by hand, which may ask for a restart, or "
+                    f"{leave_alone(self.name)}"
                 )
 
     def at_boot(self) -> List[str]:
@@ -311,6 +318,11 @@ def left_alone(setting: Setting, system: System) -> str:
     for pattern in setting.get("unless") or []:
         if system.matching(pattern):
             return f"{pattern} is there"
+    if setting.get("only_if"):
+        try:
+            system.run(setting["name"], setting["only_if"])
+        except Untunable:
+            return f"{words(setting['only_if'])} says no"
     return way(setting, system).lacking()
 
 
@@ -354,7 +366,7 @@ class Tuned(NamedTuple):
     """What was (or would be) done, what does not concern this device with why, and before and after."""
 
     actions: List[str]
-    skipped: Dict[str, str]
+    left_out: Dict[str, str]
     diff: List[Dict[str, str]]
 
 
@@ -373,7 +385,7 @@ class Tuner:
         for setting in settings:
             why = left_alone(setting, self.system)
             if why:
-                self.tuned.skipped[setting["name"]] = why
+                self.tuned.left_out[setting["name"]] = why
             else:
                 ways.append(way(setting, self.system, records.get(setting["name"])))
         ways += [way(setting, self.system, records.get(BOOT)) for setting in boot_unit(ways)]
@@ -381,6 +393,10 @@ class Tuner:
         for name in sorted(set(records) - kept):
             self._undo(way(records[name]["setting"], self.system, records[name]))
         for each in ways:
+            record = each.record
+            if record and set(record["before"]) - set(each.wanted()):  # it is made elsewhere now
+                self._undo(way(record["setting"], self.system, record))
+                each.record = None
             self._make(each)
         return self.tuned
 
@@ -399,22 +415,17 @@ class Tuner:
     def _make(self, way: Way) -> None:
         record = way.record or {"before": {}, "whole": True}
         now, wanted = way.now(), way.wanted()
-        gone = {place: text for place, text in record["before"].items() if place not in wanted}
         differing = [place for place in wanted if now.get(place) != wanted[place]]
-        if not differing and not gone and record["whole"]:
+        if not differing and record["whole"]:
             return
         self._tell("set", "would set", way, differing or sorted(wanted), now, wanted)
         if self.check:
             return
         before = {**{place: now.get(place) for place in wanted}, **record["before"]}
-        made = {**record.get("made", {}), **wanted}
-        written = {"schema": SCHEMA, "setting": way.setting, "before": before, "made": made}
+        written = {"schema": SCHEMA, "setting": way.setting, "before": before, "made": wanted}
         self._note(way, {**written, "whole": False})
         if not (way.record and way.record["whole"]):
             way.prepare()
-        for place, text in gone.items():
-            way.write(place, text)
-            del before[place], made[place]
         for place in differing:
             way.write(place, wanted[place])
         way.run("settle")

@@ -38,6 +38,16 @@ options:
     type: list
     elements: str
     required: true
+  wheels:
+    description:
+      - For a target of O(targets), the directory of wheels that you bring for it. They come into its lock
+        besides the locked ones, or instead of those of the same package. C(onnxruntime-gpu) takes the place
+        of C(onnxruntime).
+      - With wheels of your own the last word of a target's name may be any, such as
+        C(aarch64-cp310-jetson). The other wheels are then those of C(aarch64-cp310-cpu), and the environment
+        is let into the device's own C(tensorrt).
+    type: dict
+    default: {}
   releases:
     description: Directories of releases to pack.
     type: list
@@ -78,6 +88,14 @@ EXAMPLES = r"""
     runtime_dir: runtime
     targets: [aarch64-cp311-cpu, x86_64-cp311-cpu]
     releases: [releases/label-reader-1.0.0]
+
+- name: Pack NVIDIA's wheels for Jetsons too
+  edgeai.fleet.bundle:
+    path: bundle
+    runtime_dir: runtime
+    targets: [aarch64-cp310-jetson, aarch64-cp311-cpu]
+    wheels:
+      aarch64-cp310-jetson: wheels/jetpack-6
 """
 
 RETURN = r"""
@@ -140,6 +158,7 @@ def main() -> None:
             "cache_dir": {"type": "path", "default": "~/.cache/edgeai"},
             "runtime_dir": {"type": "path", "required": True},
             "targets": {"type": "list", "elements": "str", "required": True},
+            "wheels": {"type": "dict", "default": {}},
             "releases": {"type": "list", "elements": "path", "default": []},
             "expires_days": {"type": "int", "default": 365},
             "debian": {"type": "list", "elements": "str", "default": []},
@@ -161,6 +180,8 @@ def main() -> None:
     command += ["--runtime", os.path.abspath(params["runtime_dir"])]
     for target in params["targets"]:
         command += ["--target", target]
+    for target, directory in sorted(params["wheels"].items()):
+        command += ["--wheels", f"{target}={os.path.abspath(os.path.expanduser(directory))}"]
     for release in params["releases"]:
         command += ["--release", os.path.abspath(release)]
     command += ["--expires-days", str(params["expires_days"])]

@@ -86,9 +86,13 @@ health:
       description: Why.
       type: str
     alarms:
-      description: What needs a person.
+      description: What needs a person, among others an L4T, CUDA or TensorRT that is no more the one the
+        generation was measured with.
       type: list
       elements: str
+    platform:
+      description: Versions of C(l4t), C(cuda) and C(tensorrt) on the system, where it has them.
+      type: dict
 msg:
   description: The device in one line.
   type: str

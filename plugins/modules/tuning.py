@@ -16,7 +16,7 @@ description:
     so that an interrupted run can be repeated or undone. What somebody else has changed since is left as it
     is.
   - What a restart would lose is set again by the unit C(edgeai-tuning.service).
-  - A setting that does not concern a device is left out, with the reason in RV(skipped).
+  - A setting that does not concern a device is left out, with the reason in RV(left_out).
 author: The edgeai.fleet authors (@edgeai-fleet)
 extends_documentation_fragment:
   - edgeai.fleet.device
@@ -93,6 +93,10 @@ options:
         type: list
         elements: str
         default: []
+      only_if:
+        description: A command that fails where the setting does not concern the device. It is left out then.
+        type: list
+        elements: str
       machine:
         description: Whether it changes the machine itself, which is left out in a container. Values of
           O(settings[].sysfs) always do.
@@ -145,7 +149,7 @@ actions:
   type: list
   elements: str
   returned: success
-skipped:
+left_out:
   description: Settings that were left out, each with the reason.
   type: dict
   returned: success
@@ -187,6 +191,7 @@ SETTING: Dict[str, Any] = {
     "at_boot": {"type": "bool", "default": False},
     "needs": PATTERNS,
     "unless": PATTERNS,
+    "only_if": WORDS,
     "machine": {"type": "bool", "default": False},
     "settle": COMMANDS,
     "apply": COMMANDS,
@@ -219,7 +224,7 @@ def main() -> None:
     module.exit_json(
         changed=bool(tuned.actions),
         actions=tuned.actions,
-        skipped=tuned.skipped,
+        left_out=tuned.left_out,
         msg="; ".join(tuned.actions) or "everything is set as it shall be",
         diff=tuned.diff,
     )

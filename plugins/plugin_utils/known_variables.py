@@ -30,6 +30,7 @@ BUNDLE = frozenset(
         "bundle_releases",
         "bundle_runtime_dir",
         "bundle_targets",
+        "bundle_wheels",
     }
 )
 PREFIXES = ("bundle_", "depot_", "release_", "runtime_")

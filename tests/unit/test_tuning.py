@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any, Callable, Dict, List
 
@@ -181,7 +182,7 @@ class TestValuesInSys:
     def test_that_a_device_does_not_have_are_left_out(self, device: Device) -> None:
         shutil.rmtree(device.root / "sys")
         result = device.tune(GOVERNOR)
-        assert (result["changed"], result["skipped"]) == (False, {"cpu_governor": f"no {GOVERNOR['sysfs']}"})
+        assert (result["changed"], result["left_out"]) == (False, {"cpu_governor": f"no {GOVERNOR['sysfs']}"})
 
 
 class TestAFile:
@@ -220,6 +221,15 @@ class TestAFile:
         assert not device.there(JOURNAL["file"])
         device.tune()
         assert not device.there(elsewhere)
+
+    def test_that_becomes_a_value_in_sys_does_not_stay(self, device: Device) -> None:
+        before = device.snapshot()
+        device.tune({**JOURNAL, "name": "cpu_governor"})
+        device.tune(GOVERNOR)
+        assert not device.there(JOURNAL["file"])
+        assert device.governors == ["performance", "performance"]
+        device.tune()
+        assert device.snapshot() == before
 
     def test_of_a_unit_is_enabled_after_and_disabled_before(self, device: Device) -> None:
         device.tune(SERVICE)
@@ -268,6 +278,7 @@ class TestACommand:
         device.put("/asks", "")
         result = device.tune(POWER)
         assert "2 was to be set and it is 0 (it said: NVPM WARN: Reboot required" in result["msg"]
+        assert "run nvpmodel -m 2 by hand, which may ask for a restart" in result["msg"]
         (device.root / "asks").unlink()
         assert device.tune(POWER)["changed"] is True
         device.tune()
@@ -324,7 +335,7 @@ class TestACommand:
 
     def test_that_is_not_there_is_left_out(self, device: Device) -> None:
         (device.root / "bin/nvpmodel").unlink()
-        assert device.tune(POWER)["skipped"] == {"power_mode": "no nvpmodel"}
+        assert device.tune(POWER)["left_out"] == {"power_mode": "no nvpmodel"}
 
 
 class TestAnything:
@@ -343,6 +354,22 @@ class TestAnything:
         device.tune()
         assert device.snapshot() == before
         assert device.tune()["changed"] is False
+
+    def test_a_play_takes_it_for_done_although_something_is_left_out(self, device: Device, play: Any) -> None:
+        shutil.rmtree(device.root / "sys")
+        task = {"edgeai.fleet.tuning": {"root": str(device.root), "settings": [GOVERNOR, JOURNAL]}}
+        device.put("/ansible.cfg", "")
+        done = play(
+            [{"hosts": "all", "gather_facts": False, "tasks": [{"name": "Tune", **task}]}],
+            {
+                "all": {
+                    "hosts": {
+                        "here": {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+                    }
+                }
+            },
+        )
+        assert "1 changed" in done.stdout, done.stdout + done.stderr
 
     def test_what_is_switched_off_comes_back_and_the_rest_stays(self, device: Device) -> None:
         device.tune(GOVERNOR, JOURNAL)
@@ -395,7 +422,7 @@ class TestAnything:
     def test_in_a_container_the_machine_is_left_alone(self, device: Device) -> None:
         device.put("/run/.containerenv", "")
         result = device.tune(GOVERNOR, JOURNAL, TIMES)
-        assert set(result["skipped"]) == {"cpu_governor", "access_times"}
+        assert set(result["left_out"]) == {"cpu_governor", "access_times"}
         assert device.governors == ["schedutil", "ondemand"]
         assert device.there(JOURNAL["file"])
 
@@ -404,12 +431,13 @@ class TestAnything:
         [
             ({"needs": ["/dev/dri/renderD*", "/dev/nvidia0"]}, "no /dev/dri/renderD* or /dev/nvidia0"),
             ({"unless": ["/etc/gro*"]}, "/etc/gro* is there"),
+            ({"only_if": ["getent", "group", "nobody-has-it"]}, "getent group nobody-has-it says no"),
         ],
     )
     def test_that_does_not_concern_a_device_is_left_out(
         self, device: Device, condition: Dict[str, Any], why: str
     ) -> None:
-        assert device.tune({**JOURNAL, **condition})["skipped"] == {"journal": why}
+        assert device.tune({**JOURNAL, **condition})["left_out"] == {"journal": why}
 
     def test_a_record_of_a_newer_version_is_not_guessed_at(self, device: Device) -> None:
         device.put("/etc/edgeai/tuning/journal.json", json.dumps({"schema": 2}))
@@ -437,7 +465,7 @@ class TestTheClasses:
         before = device.snapshot()
         result = device.tune(*settings)
         assert result["changed"] is True
-        assert set(result["skipped"]) <= {"cpu_max_percent"}
+        assert set(result["left_out"]) <= {"cpu_max_percent"}
         assert device.tune(*settings)["changed"] is False
         device.tune()
         assert device.snapshot() == before

@@ -12,7 +12,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Sequence
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from edgeai_runtime import __version__
 from edgeai_runtime.errors import EdgeAIError
@@ -62,6 +62,7 @@ def _bundle_build(args: argparse.Namespace, paths: Paths, progress: Progress) ->
             **({"debian_packages": args.debian_package} if args.debian_package else {}),
             debian_sources=args.debian_sources,
             debian_refresh=args.debian_refresh,
+            own_wheels=dict(args.wheels),
             check=args.check,
             progress=progress,
         )
@@ -180,9 +181,11 @@ def _status(args: argparse.Namespace, paths: Paths, progress: Progress) -> Resul
     from edgeai_runtime.generations.keeper_client import KeeperClient
     from edgeai_runtime.monitor import health
     from edgeai_runtime.settings import load_device
+    from edgeai_runtime.system_versions import system_versions
 
     status = KeeperClient(paths).status()
-    return {"changed": False, **health.report(load_device(paths), status, current_manifest(paths))}
+    told = health.report(load_device(paths), status, current_manifest(paths), system_versions())
+    return {"changed": False, **told}
 
 
 def _infer(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
@@ -227,6 +230,13 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
 
 def _add_actor(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--actor", default=f"uid {os.getuid()}", help="who asks, for the journal")
+
+
+def _target_and_directory(text: str) -> Tuple[str, Path]:
+    target, equals, directory = text.partition("=")
+    if not (target and equals and directory):
+        raise argparse.ArgumentTypeError(f"'{text}' is not TARGET=DIR")
+    return target, Path(directory)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -325,6 +335,14 @@ def _parser() -> argparse.ArgumentParser:
     make.add_argument("--cache", type=Path, required=True, metavar="DIR")
     make.add_argument("--runtime", type=Path, required=True, metavar="DIR", help="the collection's runtime/")
     make.add_argument("--target", action="append", required=True, help="may be given several times")
+    make.add_argument(
+        "--wheels",
+        type=_target_and_directory,
+        action="append",
+        default=[],
+        metavar="TARGET=DIR",
+        help="wheels of your own for a target, more or instead of the locked ones",
+    )
     make.add_argument("--release", type=Path, action="append", default=[], metavar="DIR")
     make.add_argument("--expires-days", type=int, default=365)
     make.add_argument(

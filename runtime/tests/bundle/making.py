@@ -57,14 +57,23 @@ def write_release(directory: Path, version: str = "1.0.0", model: bytes = b"a mo
 
 
 def write_wheel(
-    directory: Path, name: str, files: Mapping[str, str], version: str = "1.0", scripts: str = ""
+    directory: Path,
+    name: str,
+    files: Mapping[str, str],
+    version: str = "1.0",
+    scripts: str = "",
+    needs: str = "",
 ) -> Path:
-    """A pure wheel with `files` (path -> content) and console `scripts` ("edgeai = package:main")."""
+    """A pure wheel with `files` (path -> content) and console `scripts` ("edgeai = package:main").
+
+    It `needs` another package, in the words of a requirement.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     info = f"{name}-{version}.dist-info"
     content = {
         **files,
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        + (f"Requires-Dist: {needs}\n" if needs else ""),
         f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
     if scripts:

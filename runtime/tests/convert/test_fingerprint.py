@@ -45,6 +45,26 @@ def test_what_the_conversion_sees_changes_it(tmp_path: Path, part: str) -> None:
     assert digest_of(CHANGES[part](release)) != digest_of(release)
 
 
+def test_another_platform_changes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    release = toy_release(Paths(tmp_path))
+    before = digest_of(release)
+    monkeypatch.setattr(fingerprint, "system_versions", lambda: {"l4t": "36.5.0"})
+    assert digest_of(release) != before
+
+
+def test_onnxruntime_for_a_gpu_is_found_under_its_own_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def version(package: str) -> str:
+        if package == "onnxruntime":
+            raise fingerprint.metadata.PackageNotFoundError(package)
+        return {"onnxruntime-gpu": "1.23.0"}.get(package, "1.0")
+
+    monkeypatch.setattr(fingerprint.metadata, "version", version)
+    packages = fingerprint.inputs(toy_release(Paths(tmp_path)), RECIPE, 1)["packages"]
+    assert packages["onnxruntime"] == "gpu 1.23.0"
+
+
 def test_the_golden_set_does_not_change_it(tmp_path: Path) -> None:
     release = toy_release(Paths(tmp_path))
     shorter = Sets(release.sets.calibration, release.sets.selection, release.sets.golden[:1])

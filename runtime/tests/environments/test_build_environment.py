@@ -286,6 +286,55 @@ def test_what_is_used_is_compiled_while_it_may_be_written(
     assert compiled == {"__init__", "cli", "keeper"}
 
 
+@pytest.fixture
+def jetson_python(tmp_path: Path) -> str:
+    """An interpreter whose system packages are `tensorrt` and another, as JetPack installs them."""
+    packages = tmp_path / "usr/lib/python3/dist-packages"
+    for name in ("tensorrt", "graphsurgeon"):
+        (packages / name).mkdir(parents=True)
+        (packages / name / "__init__.py").write_text("")
+    (packages / "tensorrt-10.3.0.dist-info").mkdir()
+    (packages / "tensorrt-10.3.0.dist-info/METADATA").write_text("Name: tensorrt\nVersion: 10.3.0\n")
+    python = tmp_path / "usr/bin/python3"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\nPYTHONPATH={packages} exec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    return str(python)
+
+
+FOUND = """
+import importlib.metadata, importlib.util
+def version(name):
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+found = [importlib.util.find_spec(name) is not None for name in ("tensorrt", "graphsurgeon")]
+print(version("tensorrt"), *found)
+"""
+
+
+def test_of_the_systems_packages_only_tensorrt_is_let_in(
+    place: Place, greeting: Path, jetson_python: str
+) -> None:
+    lock = place.offer([greeting], name="aarch64-cp310-jetson", accelerator="jetson")
+    python = place.build(lock, python=jetson_python).path + "/bin/python"
+    assert said([python, "-I", "-c", FOUND]) == "10.3.0 True False\n"
+
+
+@pytest.mark.parametrize("accelerator", ["cpu", ""])
+def test_an_environment_for_the_processor_lets_nothing_in(
+    place: Place, greeting: Path, jetson_python: str, accelerator: str
+) -> None:
+    python = place.build(place.offer([greeting], accelerator=accelerator), python=jetson_python).path
+    assert said([python + "/bin/python", "-I", "-c", FOUND]) == "None False False\n"
+
+
+def test_a_system_without_tensorrt_is_no_obstacle(place: Place, greeting: Path) -> None:
+    python = place.build(place.offer([greeting], accelerator="jetson")).path
+    assert said([python + "/bin/python", "-I", "-c", FOUND]) == "None False False\n"
+
+
 @pytest.mark.parametrize("data", [b"not json", b"[]\n", b'{"schema": 1}\n'])
 def test_what_is_no_lock_is_refused(data: bytes) -> None:
     with pytest.raises(InputError, match=r"^depot, lock x: "):

@@ -68,6 +68,26 @@ def test_other_content_is_another_generation(paths: Paths, change: str) -> None:
     assert make(paths, environment, label_reader=model).manifest.generation == 2
 
 
+def test_another_platform_is_another_generation_with_all_to_prove(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = {"label_reader": placed(paths)}
+    monkeypatch.setattr("edgeai_runtime.generations.compose.system_versions", lambda: {"l4t": "36.4.3"})
+    before = make(paths, **models).manifest
+    assert load_manifest(paths, 1).platform == {"l4t": "36.4.3"}
+    assert not make(paths, **models).made
+    monkeypatch.setattr("edgeai_runtime.generations.compose.system_versions", lambda: {"l4t": "36.5.0"})
+    after = make(paths, **models).manifest
+    assert after.generation == 2
+    assert new_models(after, before) == ["label-reader"]
+
+
+def test_a_manifest_of_the_runtime_before_has_no_platform(paths: Paths) -> None:
+    table = json.loads(make(paths, label_reader=placed(paths)).manifest.to_json())
+    del table["platform"]
+    assert Manifest.from_json(json.dumps(table).encode(), "manifest").platform == {}
+
+
 def test_a_half_made_generation_is_removed_and_its_number_used(paths: Paths) -> None:
     make(paths, label_reader=placed(paths))
     half = paths.generation(2) / "models" / "label-reader"

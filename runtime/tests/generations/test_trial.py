@@ -54,6 +54,20 @@ def test_a_release_is_gated_then_serves_on_trial(bench: Bench) -> None:
     ]
 
 
+def test_after_a_change_of_the_platform_all_is_measured_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not bench.trial(environment=ENVIRONMENT).changed
+    for module in ("generations.compose", "convert.fingerprint"):
+        monkeypatch.setattr(f"edgeai_runtime.{module}.system_versions", lambda: {"l4t": "36.5.0"})
+    tried = bench.trial(environment=ENVIRONMENT)
+    assert (tried.generation, tried.changed) == (3, True)
+    assert tried.verdict["models"][0]["right"] == 10
+    manifest = current_manifest(bench.paths)
+    assert manifest is not None
+    assert manifest["platform"] == {"l4t": "36.5.0"}
+
+
 def test_the_manifest_binds_environment_release_artifact_and_config(bench: Bench) -> None:
     release = bench.release("1.1.0")
     bench.trial(release)

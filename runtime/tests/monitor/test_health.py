@@ -91,3 +91,28 @@ def test_a_device_that_serves_nothing_has_no_figures(phase: str, alarms: Any, re
     assert reason in told["reason"]
     assert (told["models"], told["engine"], told["p99_ms"], told["requests"]) == ({}, None, None, 0)
     assert told["alarms"] == alarms
+
+
+JETSON = {**MANIFEST, "platform": {"l4t": "36.4.3", "cuda": "12.6.68", "tensorrt": "10.3.0"}}
+
+
+def test_a_system_that_is_as_it_was_raises_no_alarm() -> None:
+    told = report(DEVICE, status(), JETSON, JETSON["platform"])
+    assert (told["alarms"], told["platform"]) == ([], JETSON["platform"])
+
+
+def test_a_system_that_changed_under_its_generation_raises_an_alarm() -> None:
+    now = {"l4t": "36.5.0", "cuda": "12.6.68"}
+    told = report(DEVICE, status(alarms=["hot"]), JETSON, now)
+    assert told["alarms"] == [
+        "hot",
+        "L4T is 36.5.0 and was 36.4.3, TensorRT is gone and was 10.3.0 when generation 4 was made: its "
+        "models go on with onnxruntime on the processor; roll the release out again to convert and measure "
+        "them here.",
+    ]
+    assert told["verdict"] == "confirmed"  # it serves, and well
+
+
+@pytest.mark.parametrize("manifest", [None, MANIFEST, {**MANIFEST, "platform": {}}])
+def test_what_was_never_recorded_is_not_missed(manifest: Any) -> None:
+    assert report(DEVICE, status(), manifest, {"l4t": "36.5.0"})["alarms"] == []

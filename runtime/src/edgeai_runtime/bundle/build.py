@@ -7,14 +7,16 @@ import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from edgeai_runtime import __version__
 from edgeai_runtime.bundle.debian import DebianCache
 from edgeai_runtime.bundle.keys import open_keys
 from edgeai_runtime.bundle.layout import is_whole, place, sweep
+from edgeai_runtime.bundle.own_wheels import find_own_wheels
 from edgeai_runtime.bundle.signing import sign, signed_targets
-from edgeai_runtime.bundle.targets import find_target
+from edgeai_runtime.bundle.targets import Target, find_target
 from edgeai_runtime.bundle.wheels import WheelCache
 from edgeai_runtime.errors import InputError
 from edgeai_runtime.release import read_source
@@ -52,11 +54,13 @@ def build(
     debian_packages: Sequence[str] = DEBIAN_PACKAGES,
     debian_sources: Optional[Path] = None,
     debian_refresh: bool = False,
+    own_wheels: Mapping[str, Path] = MappingProxyType({}),
     check: bool = False,
     progress: Progress = lambda sentence: None,
 ) -> BundleResult:
     """Make `output` hold exactly these targets and releases, signed for `expires_days`.
 
+    `own_wheels` names for a target the directory of wheels that the user brings for it.
     For each suite in `debian` ("bookworm-arm64") come `debian_packages` with what they need, out of
     `debian_sources` or this machine's own package sources; as the cache has them, unless
     `debian_refresh` asks for what is newest.
@@ -74,9 +78,11 @@ def build(
     _refuse_changed_versions(output, signed, contents)
     cache = WheelCache(cache_dir, progress)
     locks_dir = runtime_dir / "locks"
-    chosen = [find_target(name, locks_dir) for name in sorted(set(targets))]
+    chosen = [find_target(name, locks_dir, name in own_wheels) for name in sorted(set(targets))]
+    own = _find_own_wheels(own_wheels, chosen)
     wheel = cache.runtime_wheel(runtime_dir)
-    locks = [*(cache.lock(target, wheel, locks_dir) for target in chosen), cache.supervisor_lock(locks_dir)]
+    locks = [cache.lock(target, wheel, locks_dir, own.get(target.name, ())) for target in chosen]
+    locks.append(cache.supervisor_lock(locks_dir))
     contents.update({f"locks/{lock.name}.json": lock.to_json() for lock in locks})
     blobs.update(cache.files)
     suites = DebianCache(cache_dir, progress, debian_sources)
@@ -123,6 +129,18 @@ def build(
         changed=changed,
         actions=[f"{'would sign' if check else 'signed'} {said}"] if changed else [],
     )
+
+
+def _find_own_wheels(directories: Mapping[str, Path], targets: Sequence[Target]) -> Dict[str, List[Path]]:
+    """The user's wheels by target."""
+    by_name = {target.name: target for target in targets}
+    for name in directories:
+        if name not in by_name:
+            raise InputError(
+                f"Wheels are given for {name}, and the targets are {', '.join(sorted(by_name))}; add it to "
+                "the targets, or correct the name."
+            )
+    return {name: find_own_wheels(path, by_name[name]) for name, path in directories.items()}
 
 
 def _read_releases(

@@ -10,9 +10,9 @@ from typing import List
 
 from edgeai_runtime.errors import InputError
 
-GLIBC = "2.28"  # the least a device needs: Debian 10, JetPack 5 and newer have it
+GLIBC = (2, 28)  # wheels that need a newer one are not taken: Debian 10, JetPack 5 and newer have it
 # pip takes a wheel only under a tag it was told, so every older one is named.
-MANYLINUX = tuple(f"manylinux_{tag}" for tag in ("2_28", "2_27", "2_26", "2_24", "2_17"))
+MANYLINUX = tuple(f"manylinux_2_{minor}" for minor in (GLIBC[1], 27, 26, 24, 17))
 MANYLINUX += ("manylinux2014",)
 
 _NAME = re.compile(r"(?P<architecture>x86_64|aarch64)-cp3(?P<minor>\d+)-(?P<accelerator>[a-z0-9]+)")
@@ -36,13 +36,20 @@ class Target:
         return options + [w for tag in MANYLINUX for w in ("--platform", f"{tag}_{self.architecture}")]
 
 
-def find_target(name: str, locks: Path) -> Target:
-    """The target `name` with its lock in the directory `locks`; raises InputError naming those there are."""
-    requirements = locks / f"{name}.txt"
+def find_target(name: str, locks: Path, own_wheels: bool = False) -> Target:
+    """The target `name` with its lock in the directory `locks`; raises InputError naming those there are.
+
+    With `own_wheels` of the user an accelerator may have any name: its other wheels are those of the
+    processor's target ("aarch64-cp310-jetson" takes the lock of "aarch64-cp310-cpu").
+    """
     match = _NAME.fullmatch(name)
+    requirements = locks / f"{name}.txt"
+    if match and own_wheels and not requirements.is_file():
+        requirements = locks / f"{match['architecture']}-cp3{match['minor']}-cpu.txt"
     if match is None or not requirements.is_file():
         known = sorted(path.stem for path in locks.glob("*-cp*.txt"))
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(known)}."
-        raise InputError(f"The target '{name}' has no lock in {locks}; {hint}")
+        own = "" if own_wheels else " For wheels of your own name their directory in bundle_wheels."
+        raise InputError(f"The target '{name}' has no lock in {locks}; {hint}{own}")
     return Target(name, match["architecture"], f"3.{match['minor']}", match["accelerator"], requirements)

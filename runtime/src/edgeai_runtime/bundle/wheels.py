@@ -14,8 +14,10 @@ import tempfile
 from pathlib import Path
 from typing import Callable, Dict, List, Sequence, Tuple
 
+from edgeai_runtime.bundle.own_wheels import check_requirements, merge
 from edgeai_runtime.bundle.runtime_wheel import build_runtime_wheel
-from edgeai_runtime.bundle.targets import GLIBC, Target
+from edgeai_runtime.bundle.targets import Target
+from edgeai_runtime.bundle.wheel_name import WheelName
 from edgeai_runtime.durable import write_atomic
 from edgeai_runtime.environments.lock import Lock, Wheel
 from edgeai_runtime.errors import TransferError
@@ -32,15 +34,20 @@ class WheelCache:
         self.progress = progress
         self.files: Dict[str, Path] = {}
 
-    def lock(self, target: Target, runtime: Wheel, locks: Path) -> Lock:
-        """The lock of `target`, with the runtime's own wheel among the others."""
+    def lock(self, target: Target, runtime: Wheel, locks: Path, own: Sequence[Path] = ()) -> Lock:
+        """The lock of `target`, with the runtime's own wheel among the others, and the user's `own`.
+
+        Raises InputError for a wheel of the user that needs what is not there, TransferError.
+        """
         installer = self._collect(locks / "installer.txt", [])[0]
         wheels = self._collect(target.requirements, target.pip_options())
+        wheels = merge(wheels, [self._wheel(path) for path in own])
+        check_requirements(own, wheels, target)
         return Lock(
             name=target.name,
             python=target.python,
             architecture=target.architecture,
-            glibc=GLIBC,
+            glibc=_glibc(wheels),
             accelerator=target.accelerator,
             installer=installer,
             wheels=_sorted([*wheels, runtime]),
@@ -105,6 +112,13 @@ class WheelCache:
         wheel = Wheel(path.name, file_sha256(path), path.stat().st_size)
         self.files[wheel.sha256] = path
         return wheel
+
+
+def _glibc(wheels: Sequence[Wheel]) -> str:
+    """The least glibc that all wheels run with, as far as their names say."""
+    needed = [WheelName.parse(wheel.filename).glibc or (0, 0) for wheel in wheels]
+    major, minor = max(needed, default=(0, 0))
+    return f"{major}.{minor}" if major else ""
 
 
 def _sorted(wheels: Sequence[Wheel]) -> Tuple[Wheel, ...]:

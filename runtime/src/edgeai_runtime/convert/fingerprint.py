@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Dict
 
 from edgeai_runtime.release import Recipe, Release
+from edgeai_runtime.system_versions import system_versions
 
 # Raised whenever this package converts or measures differently.
 CONVERTER_VERSION = 1
@@ -51,10 +52,19 @@ def inputs(release: Release, recipe: Recipe, threads: int) -> Dict[str, Any]:
         # Without quantization to static ranges no calibration image is looked at.
         "calibration": [s.sha256 for s in release.sets.calibration] if recipe.quantize == "static" else [],
         "selection": [[sample.sha256, sample.expect] for sample in release.sets.selection],
-        "packages": {name: metadata.version(name) for name in ("numpy", "onnx", "onnxruntime", "pillow")},
+        "packages": {name: _version(name) for name in ("numpy", "onnx", "onnxruntime", "pillow")},
+        "platform": system_versions(),
         "architecture": platform.machine(),
         "cpu": cpu(),
     }
+
+
+def _version(package: str) -> str:
+    """The version of a package, which for a GPU has another name and the same content."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return f"gpu {metadata.version(f'{package}-gpu')}"
 
 
 def digest(inputs: Dict[str, Any]) -> str:

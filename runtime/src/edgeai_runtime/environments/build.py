@@ -19,6 +19,7 @@ from edgeai_runtime.durable import append_journal, device_lock, fsync_directory,
 from edgeai_runtime.environments.commands import install_commands
 from edgeai_runtime.environments.interpreter import check_fits, run
 from edgeai_runtime.environments.lock import Lock
+from edgeai_runtime.environments.system_package import link_system_package
 from edgeai_runtime.errors import TransferError
 from edgeai_runtime.paths import Paths
 from edgeai_runtime.trust import store
@@ -32,6 +33,7 @@ _FIRST_IMPORTS = {
     "numpy": ["numpy"],
     "onnx": ["onnx"],
     "onnxruntime": ["onnxruntime", "onnxruntime.quantization"],
+    "onnxruntime_gpu": ["onnxruntime", "onnxruntime.quantization"],
     "pillow": ["PIL.Image"],
     "psutil": ["psutil"],
     "requests": ["requests"],
@@ -107,6 +109,8 @@ def _build(paths: Paths, environment: Path, lock: Lock, data: bytes, python: str
         environment.parent.mkdir(parents=True, exist_ok=True)
         run(python, ["-m", "venv", "--without-pip", str(environment)], f"make a venv in {environment}")
         _install(paths, environment, lock)
+        if lock.accelerator not in ("", "cpu"):
+            link_system_package(environment, python)
         _first_import(environment, lock)
         write_atomic(environment / "lock.json", data)
         os.sync()  # thousands of files: one sync is what the SD card takes best

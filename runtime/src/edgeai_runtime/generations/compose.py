@@ -18,6 +18,7 @@ from edgeai_runtime.generations.state import read_state
 from edgeai_runtime.paths import Paths
 from edgeai_runtime.release import Release
 from edgeai_runtime.settings import Device
+from edgeai_runtime.system_versions import system_versions
 from edgeai_runtime.trust.store import blob_path
 
 MODEL_FILE = "model.onnx"
@@ -67,6 +68,7 @@ def draft(
         parent=parent,
         models={name: placed.entry for name, placed in sorted(models.items())},
         config=hashlib.sha256(_config(device, models)).hexdigest(),
+        platform=system_versions(),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Dict, Optional, Tuple
 
@@ -35,7 +35,11 @@ class ModelEntry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """`environment` is a lock's digest, `config` the sha256 of runtime.toml, `created` ISO-8601 UTC."""
+    """`environment` is a lock's digest, `config` the sha256 of runtime.toml, `created` ISO-8601 UTC.
+
+    `platform` are the versions of L4T, CUDA and TensorRT it was made and measured with, where the system
+    has them.
+    """
 
     generation: int
     created: str
@@ -43,11 +47,13 @@ class Manifest:
     parent: Optional[int]
     models: Dict[str, ModelEntry]
     config: str
+    platform: Dict[str, str] = field(default_factory=dict)
 
     @property
-    def content(self) -> Tuple[str, Dict[str, Tuple[str, str, str]], str]:
+    def content(self) -> Tuple[object, ...]:
         """What the generation is, whatever its number: equal content, equal behaviour."""
-        return (self.environment, {name: entry.identity for name, entry in self.models.items()}, self.config)
+        models = {name: entry.identity for name, entry in self.models.items()}
+        return (self.environment, models, self.config, self.platform)
 
     def to_json(self) -> bytes:
         text = json.dumps({"schema": SCHEMA, **asdict(self)}, indent=1, sort_keys=True, ensure_ascii=False)
@@ -62,7 +68,8 @@ class Manifest:
                 raise InputError(
                     f"{origin}: schema {table['schema']!r} is unknown, expected {SCHEMA}; update the runtime."
                 )
-            fields = {field: table[field] for field in cls.__dataclass_fields__}
+            table.setdefault("platform", {})  # the runtime before this one did not record it
+            fields = {name: table[name] for name in cls.__dataclass_fields__}
             fields["models"] = {name: _entry(entry) for name, entry in table["models"].items()}
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(
@@ -73,7 +80,7 @@ class Manifest:
 
 
 def _entry(table: Dict[str, Any]) -> ModelEntry:
-    return ModelEntry(**{field: table[field] for field in ModelEntry.__dataclass_fields__})
+    return ModelEntry(**{name: table[name] for name in ModelEntry.__dataclass_fields__})
 
 
 def load_manifest(paths: Paths, generation: int) -> Manifest:

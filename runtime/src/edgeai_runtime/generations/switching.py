@@ -77,8 +77,8 @@ def prove_and_switch(
 
 
 def new_models(manifest: Manifest, before: Optional[Manifest]) -> List[str]:
-    """The models not yet proved in this setting: another environment makes all of them new."""
-    if before is None or before.environment != manifest.environment:
+    """The models not yet proved in this setting: another environment or platform makes all of them new."""
+    if before is None or (before.environment, before.platform) != (manifest.environment, manifest.platform):
         return list(manifest.models)
     return [
         name

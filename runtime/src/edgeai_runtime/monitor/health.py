@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Mapping, Optional, Tuple
+from types import MappingProxyType
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from edgeai_runtime.monitor.temperature import temperature_c
 from edgeai_runtime.settings import Device
+from edgeai_runtime.system_versions import NAMES
 
 
 def report(
-    device: Device, status: Mapping[str, Any], manifest: Optional[Mapping[str, Any]]
+    device: Device,
+    status: Mapping[str, Any],
+    manifest: Optional[Mapping[str, Any]],
+    platform: Mapping[str, str] = MappingProxyType({}),
 ) -> Dict[str, Any]:
     """The health report, flat: for a terminal, a table and a program.
 
     `status`: the keeper's answer to "status"; `manifest`: of the current generation, None without
-    one. Times in ms over the last minute, CPU in percent of one core, memory in MiB, all None while
-    nothing serves. `verdict`: "confirmed", "reverted" (it serves what it served before, `reason`
-    says why), "trial", "starting", "failed" or "idle"; only "confirmed" is success.
+    one; `platform`: the system's versions of L4T, CUDA and TensorRT as they are now. Times in ms over
+    the last minute, CPU in percent of one core, memory in MiB, all None while nothing serves.
+    `verdict`: "confirmed", "reverted" (it serves what it served before, `reason` says why), "trial",
+    "starting", "failed" or "idle"; only "confirmed" is success.
     """
     serving = status.get("serving") or {}
     models = (manifest or {}).get("models", {})
@@ -40,10 +46,27 @@ def report(
         "restarts": status.get("restarts", 0),
         "verdict": verdict,
         "reason": reason,
-        "alarms": list(status.get("alarms", [])),
+        "alarms": [*status.get("alarms", []), *_platform_alarm(manifest or {}, platform)],
+        "platform": dict(platform),
         "last_reverted": status.get("last_reverted"),
         "http": status.get("http"),
     }
+
+
+def _platform_alarm(manifest: Mapping[str, Any], platform: Mapping[str, str]) -> List[str]:
+    """What to say when the system under a generation is no more the one it was measured on."""
+    before = manifest.get("platform") or platform  # the runtime before did not record it
+    changes = [
+        f"{title} is {platform.get(name, 'gone')} and was {before.get(name, 'not there')}"
+        for name, title in NAMES.items()
+        if platform.get(name) != before.get(name)
+    ]
+    if not changes:
+        return []
+    return [
+        f"{', '.join(changes)} when generation {manifest.get('generation')} was made: its models go on with "
+        "onnxruntime on the processor; roll the release out again to convert and measure them here."
+    ]
 
 
 def _verdict(status: Mapping[str, Any]) -> Tuple[str, Optional[str]]:
