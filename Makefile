@@ -10,10 +10,10 @@ export ORT_DISABLE_TELEMETRY := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help setup dev demo test lint sanity format test-runtime test-plugins test-example test-collection \
-	test-integration test-demo changelog locks clean
+	test-integration test-demo test-hosts test-industrial-pc changelog locks clean
 
 help: ## Say what can be typed
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.complete $(COLLECTION) ## Install what the workstation needs into .venv
 
@@ -69,6 +69,12 @@ test-collection: dev ## Build, install and run the collection as a user does, fr
 test-integration: dev ## Run the playbooks on wrong input and on faults, on a small fleet of their own
 	$(BIN)/python -m pytest -q tests/integration
 
+test-industrial-pc: dev ## Run the life of an industrial PC on a host with systemd (Debian 12; needs root)
+	@$(BIN)/python tools/test_hosts.py --limit 'all:!pc-debian13' industrial_pc
+
+test-hosts: dev ## Run every scenario of molecule/ on hosts with systemd (needs root)
+	@$(BIN)/python tools/test_hosts.py
+
 test-demo: setup ## Run the demo without a network and check its outcome
 	@$(BIN)/python tests/demo/walk.py --isolated
 
@@ -80,4 +86,4 @@ locks: dev ## Resolve the wheels of every target again
 
 clean: ## Stop local devices and remove what was made here (caches outside stay)
 	@if [ -x $(BIN)/ansible-playbook ] && [ -d .edgeai ]; then $(BIN)/ansible-playbook -i inventories/local playbooks/remove.yml; fi
-	rm -rf $(VENV) .venvs .build .edgeai report examples/*/releases .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .venvs .build .cache/test-hosts .edgeai report examples/*/releases .mypy_cache .ruff_cache .pytest_cache

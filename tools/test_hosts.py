@@ -61,6 +61,7 @@ class Image:
     """A Debian to boot, made by mmdebstrap out of the suite's packages."""
 
     suite: str
+    target: str  # what its wheels must fit
     architecture: str = "amd64"
 
     def command(self, archive: str) -> List[str]:
@@ -77,7 +78,10 @@ class Image:
 
 
 # By the names that inventories use in host_image.
-KNOWN_IMAGES = {"debian12": Image("bookworm"), "debian13": Image("trixie")}
+KNOWN_IMAGES = {
+    "debian12": Image("bookworm", "x86_64-cp311-cpu"),
+    "debian13": Image("trixie", "x86_64-cp313-cpu"),
+}
 
 # Only what is said here counts, not how podman is set up on this machine.
 STORAGE_CONF = """\
@@ -111,8 +115,9 @@ def main() -> int:
     WORK.mkdir(parents=True, exist_ok=True)
     with (WORK / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # a second run on this checkout waits for the first
-        build_images({image for name in scenarios for image in images_of(name, options.limit)})
-        make_bundle()
+        images = {image for name in scenarios for image in images_of(name, options.limit)}
+        build_images(images)
+        make_bundle({KNOWN_IMAGES[name].target for name in images})
         if options.shell:
             return run_apart([os.environ.get("SHELL", "bash")], options.limit)
         for name in scenarios:
@@ -140,8 +145,8 @@ def meet_needs() -> None:
 
 def images_of(scenario: str, limit: str) -> List[str]:
     """The images that a scenario's hosts boot."""
-    inventory = MOLECULE / scenario / "inventory"
-    command = [BIN / "ansible-inventory", "--list", "--limit", limit, "--inventory", inventory]
+    inventory = str(MOLECULE / scenario / "inventory")
+    command = [str(BIN / "ansible-inventory"), "--list", "--limit", limit, "--inventory", inventory]
     listed = json.loads(subprocess.run(command, check=True, capture_output=True, cwd=REPO).stdout)
     hosts: Mapping[str, Mapping[str, Any]] = listed["_meta"]["hostvars"]
     return [str(variables["host_image"]) for variables in hosts.values() if "host_image" in variables]
@@ -179,15 +184,12 @@ def podman_settings(directory: Path, graphroot: Path, *others: Path) -> Dict[str
     return {"CONTAINERS_STORAGE_CONF": str(storage), "CONTAINERS_CONF": str(containers)}
 
 
-def make_bundle() -> None:
+def make_bundle(targets: Iterable[str]) -> None:
     """As on the connected workstation, before anything goes into the factory."""
+    variables = json.dumps({"bundle_targets": sorted(targets)})
+    command = [str(BIN / "ansible-playbook"), "--inventory", str(MOLECULE / "shared" / "inventory")]
+    command += ["--extra-vars", variables, str(MOLECULE / "shared" / "bundle.yml")]
     environment = {**os.environ, "EDGEAI_TEST_HOSTS": str(WORK)}
-    command = [
-        BIN / "ansible-playbook",
-        "--inventory",
-        MOLECULE / "shared/inventory",
-        MOLECULE / "shared/bundle.yml",
-    ]
     subprocess.run(command, env=environment, cwd=REPO, check=True)
 
 
@@ -197,7 +199,8 @@ def run_apart(command: List[str], limit: str) -> int:
     shutil.rmtree(WORK / "storage", ignore_errors=True)
     shutil.rmtree(WORK / "networks", ignore_errors=True)
     images = {name: image.reference for name, image in KNOWN_IMAGES.items()}
-    with socket.create_server(("0.0.0.0", 0)) as bait:  # a service of this machine, which no host may reach
+    # A service on all addresses of this machine, which no host may reach.
+    with socket.create_server(("0.0.0.0", 0)) as bait:  # noqa: S104
         environment = {
             **os.environ,
             **podman_settings(WORK, WORK / "storage", IMAGES / "store"),

@@ -23,8 +23,8 @@ from pathlib import Path
 REPO = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(REPO / "tests" / "integration"), str(REPO / "examples" / "label_reader")]
 
-from position_table import with_position_table
-from toy_releases import LETTERS, model_reading_greys, picture, write_release
+from position_table import with_position_table  # noqa: E402 - they are no packages
+from toy_releases import LETTERS, model_reading_greys, picture, write_release  # noqa: E402
 
 NARROW, WIDE = "CAB", "CABCABCAB"  # in no set of a release
 TABLE = 48  # pixels: wider than the words of a release's sets, narrower than WIDE

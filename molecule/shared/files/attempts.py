@@ -17,7 +17,8 @@ FORGOTTEN = Path("/run/attempts.json")
 
 
 def count():
-    listed = json.loads(subprocess.check_output(["nft", "--json", "list", "counter", "inet", "watch", "elsewhere"]))
+    asked = ["nft", "--json", "list", "counter", "inet", "watch", "elsewhere"]
+    listed = json.loads(subprocess.check_output(asked))
     elsewhere = next(item["counter"]["packets"] for item in listed["nftables"] if "counter" in item)
     names, values = (line.split() for line in Path("/proc/net/snmp").read_text().splitlines()[:2])
     nowhere = int(values[names.index("OutNoRoutes")])
