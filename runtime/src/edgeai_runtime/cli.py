@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from edgeai_runtime import __version__
-from edgeai_runtime.errors import EdgeAIError
+from edgeai_runtime.errors import EdgeAIError, InputError
 from edgeai_runtime.ownership import become_owner
 from edgeai_runtime.paths import Paths
 
@@ -215,8 +215,10 @@ def _serve(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result
 def _trust_depot(ca: Path) -> None:
     """Let every TLS connection of this process trust `ca` and nobody else.
 
-    OpenSSL reads the two variables, and so does every `ssl.create_default_context()`.
+    OpenSSL reads the two variables for every `ssl.create_default_context()`. Raises InputError.
     """
+    if not ca.is_file():
+        raise InputError(f"{ca}: there is no such file; name the CA that vouches for the depot.")
     os.environ.update(SSL_CERT_FILE=str(ca.absolute()), SSL_CERT_DIR="")
 
 

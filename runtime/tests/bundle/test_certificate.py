@@ -140,3 +140,9 @@ def test_the_command_prints_no_key(tmp_path: Path, capsys: pytest.CaptureFixture
     said = capsys.readouterr()
     assert "made the certificate" in said.out
     assert "PRIVATE" not in said.out + said.err
+
+
+def test_a_ca_that_is_not_there_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["bundle", "show", "--depot", "https://d", "--root-json", str(tmp_path / "r")]
+    assert main([*asked, "--ca", str(tmp_path / "ca.pem")]) == 1
+    assert "ca.pem: there is no such file; name the CA" in capsys.readouterr().err

@@ -86,6 +86,9 @@ def build_from_depot(
             )
             append_journal(paths, "environment", "provision", environment=lock_sha256, lock=lock.name)
         actions += install_commands(paths, environment)
+        # Before the service first starts: its sandbox makes those read-only that it finds.
+        for directory in (paths.conversions, paths.generations, paths.trust):
+            directory.mkdir(parents=True, exist_ok=True)
     return BuildResult(lock_sha256, str(environment), bool(actions), actions)
 
 
