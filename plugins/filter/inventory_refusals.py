@@ -17,8 +17,9 @@ name: inventory_refusals
 short_description: Say what is wrong with the inventory of a fleet
 description:
   - Reads variables alone; no device is asked.
-  - A missing or unknown class, a line that only some devices have, a root that is relative or too long for the sockets below it, two devices
-    with one address and port or with one root, mistyped variables and names of settings.
+  - A missing or unknown class, a line that only some devices have, a root that is relative or too long for
+    the sockets below it, two devices with one address and port or with one root, mistyped variables and names
+    of settings.
 author: The edgeai.fleet authors (@edgeai-fleet)
 positional: _input, hostvars
 options:
@@ -94,7 +95,7 @@ def _lineless(devices: Sequence[str], hostvars: Mapping[str, Mapping[str, Any]])
     if len(without) == len(devices):
         return []
     return [
-        f"{device}: runtime_line is missing, while other devices have one; name the production line it stands at."
+        f"{device}: runtime_line is missing, while others have theirs; name the production line it stands at."
         for device in without
     ]
 

@@ -157,7 +157,7 @@ def test_a_socket_from_systemd_is_served(tmp_path: Path) -> None:
             [sys.executable, "-c", program, *arguments], pass_fds=[listener.fileno()], close_fds=True
         )
         try:
-            status, body, _ = ask(listener.getsockname(), "/file")
+            status, body, _headers = ask(listener.getsockname(), "/file")
         finally:
             process.kill()
             process.wait()
