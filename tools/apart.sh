@@ -4,7 +4,9 @@
 set -euo pipefail
 
 if [ "${EDGEAI_APART:-}" != yes ]; then
-  EDGEAI_APART=yes exec unshare --mount --net --pid --fork --kill-child --mount-proc "$0" "$@"
+  # Whoever started it may be killed as well.
+  EDGEAI_APART=yes exec setpriv --pdeathsig KILL \
+    unshare --mount --net --pid --fork --kill-child --mount-proc "$0" "$@"
 fi
 
 ip link set lo up
