@@ -181,7 +181,7 @@ def main() -> None:
     for target in params["targets"]:
         command += ["--target", target]
     for target, directory in sorted(params["wheels"].items()):
-        command += ["--wheels", f"{target}={os.path.abspath(os.path.expanduser(directory))}"]
+        command += ["--wheels", f"{target}={os.path.abspath(directory)}"]
     for release in params["releases"]:
         command += ["--release", os.path.abspath(release)]
     command += ["--expires-days", str(params["expires_days"])]

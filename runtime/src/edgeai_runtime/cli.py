@@ -222,8 +222,18 @@ def _trust_depot(ca: Path) -> None:
     os.environ.update(SSL_CERT_FILE=str(ca.absolute()), SSL_CERT_DIR="")
 
 
-# What reads or changes a device's own files; the others belong to whoever types them.
-_OWNERS = (_environment_build, _fetch, _convert, _trial, _soak, _confirm, _rollback, _status)
+# What is done on a device, for whom the depot's CA is the device's; the others belong to whoever types them.
+_ON_DEVICE = (
+    _environment_build,
+    _fetch,
+    _convert,
+    _trial,
+    _soak,
+    _confirm,
+    _rollback,
+    _status,
+    _debian_install,
+)
 
 
 def _add_check(parser: argparse.ArgumentParser) -> None:
@@ -427,8 +437,9 @@ def main(arguments: Optional[List[str]] = None) -> int:
 
     try:
         paths = Paths(args.root.absolute())
-        if args.run in _OWNERS:
-            become_owner(paths)
+        if args.run in _ON_DEVICE:
+            if args.run is not _debian_install:  # apt takes root
+                become_owner(paths)
             if paths.depot_ca.is_file():
                 _trust_depot(paths.depot_ca)
         result = {"ok": True, **args.run(args, paths, progress)}
