@@ -57,7 +57,7 @@ test-runtime: dev ## Test the runtime on every Python found among 3.8, 3.10, 3.1
 	@$(BIN)/python tools/test_runtime.py
 
 test-plugins: dev ## Test modules, filters and callback here and on the oldest and newest ansible-core
-	$(BIN)/python -m pytest -q tests/unit
+	$(BIN)/python -m pytest -q --numprocesses auto tests/unit
 	@$(BIN)/python tools/test_plugins.py
 
 test-example: dev ## Test the example's rendering and releases

@@ -10,19 +10,20 @@ from pythons import find_python
 
 REPO = Path(__file__).resolve().parent.parent
 CONTROLLERS = (("2.17", "3.11"), ("2.21", "3.13"))  # ansible-core, and a Python it runs on
-TESTS = "pytest==9.2.0"
+TESTS = ("pytest==9.2.0", "pytest-xdist")
 
 
 def ready_environment(release: str, version: str, python: str) -> Path:
     """A venv with this ansible-core and pytest; made once."""
     venv = REPO / ".venvs" / f"ansible-{release}"
     marker = venv / ".complete"
-    wanted = f"ansible-core~={release}.0 {TESTS} {version}"
+    packages = [f"ansible-core~={release}.0", *TESTS]
+    wanted = " ".join([*packages, version])
     if not (marker.exists() and marker.read_text() == wanted):
         print(f"Setting up ansible-core {release} on Python {version} …", flush=True)
         subprocess.run([python, "-m", "venv", "--clear", str(venv)], check=True)
         pip = [str(venv / "bin/python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*pip, f"ansible-core~={release}.0", TESTS], check=True)
+        subprocess.run([*pip, *packages], check=True)
         marker.write_text(wanted)
     return venv
 
@@ -36,8 +37,9 @@ def main() -> int:
             continue
         venv = ready_environment(release, version, python)
         print(f"== plugins' tests on ansible-core {release}, Python {version}", flush=True)
-        command = [str(venv / "bin/python"), "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/unit"]
-        if subprocess.run([*command, *sys.argv[1:]], cwd=REPO, check=False).returncode:
+        command = [str(venv / "bin/python"), "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+        command += ["--numprocesses", "auto", "tests/unit", *sys.argv[1:]]
+        if subprocess.run(command, cwd=REPO, check=False).returncode:
             failed.append(release)
     if skipped:
         print(f"Not tested, since there is no such Python here: {', '.join(skipped)}.")
