@@ -28,7 +28,7 @@ attributes:
     support: full
     membership: [edgeai.fleet.device]
 notes:
-  - When Ansible connects as root and C(opt/edgeai) belongs to another user, the device's command runs as
+  - When Ansible connects as root and C(var/lib/edgeai) belongs to another user, the device's command runs as
     that user.
   - A device that cannot be reached makes the task fail with C(unreached=true) rather than drop
     the device from the play, so that C(rescue) sees it.

@@ -52,10 +52,10 @@ class Bootstrap:
         return answer
 
     def run(self, *arguments: str) -> Answer:
-        """The answer of `edgeai ARGUMENTS --depot URL`, with --check in check mode; raises Refused."""
+        """The answer of `edgeai ARGUMENTS`, with --check in check mode; raises Refused."""
         params = self._module.params
         command = [params["python"], "-m", "edgeai_runtime", "--root", params["root"], "--json", *arguments]
-        command += ["--depot", params["depot_url"], *(["--check"] if self._module.check_mode else [])]
+        command += ["--check"] if self._module.check_mode else []
         # Bytecode has no place beside a wheel, and the wheel needs nothing that is installed.
         environment = {"PYTHONPATH": self.path, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONNOUSERSITE": "1"}
         return ask(command, environment)

@@ -27,8 +27,11 @@ options:
     choices: [present, absent]
     default: present
   owner:
-    description: The user whom all directories but C(etc/edgeai) belong to. The default is the one that runs
-      the module.
+    description:
+      - The user whom C(var/lib/edgeai) and C(run/edgeai) belong to, and who may make directories in
+        C(opt/edgeai). The default is the one that runs the module.
+      - C(etc/edgeai), and C(bin) and C(bootstrap) in C(opt/edgeai), belong to the one that runs the module.
+        What is started from there is nothing that the owner could have changed.
     type: str
   files:
     description: Content of files, by their path below C(etc/edgeai). A file without any content must not be
@@ -93,6 +96,9 @@ from ansible_collections.edgeai.fleet.plugins.module_utils.edgeai_command import
 )
 
 OURS = ("opt/edgeai", "var/lib/edgeai", "etc/edgeai", "run/edgeai")
+# What in them no owner may change: where their group may make files, it cannot move those of others.
+KEPT = ("opt/edgeai", "opt/edgeai/bin", "opt/edgeai/bootstrap", "etc/edgeai")
+SHARED = "opt/edgeai"
 ABOVE = ("opt", "var/lib", "var", "etc", "run", "")
 SETTINGS = "etc/edgeai"
 # Sockets first: nobody who knocks starts again what is being stopped.
@@ -157,22 +163,32 @@ def make_directories(module: AnsibleModule, root: str) -> List[str]:
                     kind="bad_input",
                 ) from None
     made, given = [], []
-    for name in OURS:
+    for name in sorted({*OURS, *KEPT}):
         path = os.path.join(root, name)
         if not os.path.isdir(path):
             made.append(name)
             if not module.check_mode:
                 os.makedirs(path, mode=0o755)
-        if wanted is None or name == SETTINGS or not os.path.isdir(path):
-            continue
-        if os.stat(path).st_uid != wanted.pw_uid:
+        if wanted is not None and os.path.isdir(path) and give(module, path, name, wanted):
             given.append(name)
-            if not module.check_mode:
-                os.chown(path, wanted.pw_uid, wanted.pw_gid)
     actions = [said(module, "make", "made", made)] if made else []
     if given:
         actions.append(f"{said(module, 'give', 'gave', given)} to {module.params['owner']}")
     return actions
+
+
+def give(module: AnsibleModule, path: str, name: str, owner: pwd.struct_passwd) -> bool:
+    """Let a directory belong to whom it should; returns whether that was (or would be) a change."""
+    uid = os.geteuid() if name in KEPT else owner.pw_uid
+    gid = owner.pw_gid if name == SHARED or name not in KEPT else os.getegid()
+    mode = 0o1775 if name == SHARED else 0o755
+    found = os.stat(path)
+    if (found.st_uid, found.st_gid, found.st_mode & 0o7777) == (uid, gid, mode):
+        return False
+    if not module.check_mode:
+        os.chown(path, uid, gid)
+        os.chmod(path, mode)
+    return True
 
 
 def said(module: AnsibleModule, would: str, done: str, names: List[str]) -> str:

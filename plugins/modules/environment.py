@@ -120,12 +120,15 @@ def bring(module: AnsibleModule) -> Answer:
     lock = params["lock_sha256"]
     if lock:
         if module.check_mode and answer["changed"]:
-            built = predict(params["root"], lock)
+            done = [predict(params["root"], lock)]
         else:
-            built = wheel.run("environment", "build", "--lock-sha256", lock, "--python", params["python"])
-        changed = answer["changed"] or built["changed"]
-        actions = [*answer["actions"], *built.get("actions", [])]
-        answer.update(built, changed=changed, actions=actions)
+            depot = params["depot_url"]
+            named = ["--lock-sha256", lock]
+            build = ["environment", "build", *named, "--depot", depot, "--python", params["python"]]
+            done = [wheel.run(*build), wheel.run("environment", "use", *named)]
+        for step in done:
+            changed = answer["changed"] or step["changed"]
+            answer.update(step, changed=changed, actions=[*answer["actions"], *step["actions"]])
     return answer
 
 

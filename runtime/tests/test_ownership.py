@@ -36,13 +36,13 @@ def ids_after(root: Path) -> str:
 @pytest.mark.skipif(not ROOT, reason="only root can become another user")
 def test_root_goes_on_as_the_owner(tmp_path: Path) -> None:
     nobody = pwd.getpwnam("nobody")
-    Paths(tmp_path).opt.mkdir(parents=True)
-    os.chown(Paths(tmp_path).opt, nobody.pw_uid, nobody.pw_gid)
+    Paths(tmp_path).var.mkdir(parents=True)
+    os.chown(Paths(tmp_path).var, nobody.pw_uid, nobody.pw_gid)
     assert ids_after(tmp_path) == f"{nobody.pw_uid} {nobody.pw_uid} {nobody.pw_gid}"
 
 
 def test_who_owns_it_stays_who_they_are(tmp_path: Path) -> None:
-    Paths(tmp_path).opt.mkdir(parents=True)
+    Paths(tmp_path).var.mkdir(parents=True)
     assert ids_after(tmp_path) == f"{os.getuid()} {os.geteuid()} {os.getgid()}"
 
 
@@ -52,7 +52,7 @@ def test_on_a_machine_without_a_device_nothing_happens(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not ROOT, reason="only root can give a file to a user who is not there")
 def test_an_owner_who_is_no_user_is_named(tmp_path: Path) -> None:
-    Paths(tmp_path).opt.mkdir(parents=True)
-    os.chown(Paths(tmp_path).opt, 61234, 61234)
+    Paths(tmp_path).var.mkdir(parents=True)
+    os.chown(Paths(tmp_path).var, 61234, 61234)
     with pytest.raises(InputError, match="uid 61234, is no user of this system"):
         become_owner(Paths(tmp_path))

@@ -30,7 +30,7 @@ def test_directories_and_settings_are_put_in_place_once(present: Any, tmp_path: 
     assert result["changed"] is True
     assert result["files"] == ["device.toml"]
     assert result["actions"] == [
-        "made opt/edgeai, var/lib/edgeai, etc/edgeai, run/edgeai",
+        "made etc/edgeai, opt/edgeai, opt/edgeai/bin, opt/edgeai/bootstrap, run/edgeai, var/lib/edgeai",
         "wrote device.toml",
     ]
     assert there(tmp_path / "d") == OURS
@@ -72,7 +72,28 @@ def test_an_owner_nobody_knows_is_refused(present: Any) -> None:
 def test_directories_belong_to_the_owner_and_settings_do_not(present: Any, tmp_path: Path) -> None:
     present(owner="nobody")
     owners = {name: (tmp_path / "d" / name).owner() for name in OURS}
-    assert owners == {name: "root" if name == "etc/edgeai" else "nobody" for name in OURS}
+    theirs = ("run/edgeai", "var/lib/edgeai")
+    assert owners == {name: "nobody" if name in theirs else "root" for name in OURS}
+    assert present(owner="nobody")["changed"] is False
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives directories away")
+def test_the_owner_adds_to_opt_and_cannot_change_what_is_started_from_there(
+    present: Any, tmp_path: Path
+) -> None:
+    present(owner="nobody")
+    for directory in (tmp_path, *tmp_path.parents):
+        if directory.stat().st_mode & 0o777 == 0o700:
+            directory.chmod(0o711)  # pytest's, for whom nobody is nobody
+
+    def as_nobody(command: str) -> int:
+        started = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "sh", "-c", command]
+        done = subprocess.run(started, cwd=tmp_path / "d/opt/edgeai", stderr=subprocess.DEVNULL, check=False)
+        return done.returncode
+
+    assert as_nobody("mkdir envs && touch a && mv a current && mv current envs/") == 0
+    for command in ("mv bin away", "touch bin/edgeai", "rmdir bin", "mv bootstrap away", "touch bootstrap/a"):
+        assert as_nobody(command) != 0, command
     assert present(owner="nobody")["changed"] is False
 
 

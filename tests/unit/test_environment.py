@@ -23,8 +23,9 @@ def depot(tmp_path: Path) -> Tuple[str, Dict[str, Any]]:
         archive.writestr(
             "edgeai_runtime/__main__.py",
             "import json, sys\n"
-            "print(json.dumps({'ok': True, 'changed': False, 'environment': 'e', 'path': sys.argv,"
-            " 'actions': []}))\n",
+            "told = {} if 'use' in sys.argv else {'environment': 'e', 'path': sys.argv}\n"
+            "actions = [' '.join(sys.argv[4:])]\n"
+            "print(json.dumps({'ok': True, 'changed': False, 'actions': actions, **told}))\n",
         )
     data = wheel.read_bytes()
     digest = hashlib.sha256(data).hexdigest()
@@ -56,10 +57,12 @@ def test_the_wheel_is_fetched_and_builds_the_environment_itself(
 ) -> None:
     result = build()
     assert result["changed"] is True
-    assert result["actions"] == ["fetched edgeai_runtime-1.0-py3-none-any.whl"]
-    asked = result["path"][1:]
-    assert asked[:5] == ["--root", str(tmp_path / "d"), "--json", "environment", "build"]
-    assert asked[5:] == ["--lock-sha256", LOCK, "--python", sys.executable, "--depot", depot[0]]
+    assert result["path"][1:4] == ["--root", str(tmp_path / "d"), "--json"]
+    assert result["actions"] == [
+        "fetched edgeai_runtime-1.0-py3-none-any.whl",
+        f"environment build --lock-sha256 {LOCK} --depot {depot[0]} --python {sys.executable}",
+        f"environment use --lock-sha256 {LOCK}",
+    ]
 
 
 def test_the_same_again_fetches_nothing(build: Any) -> None:
@@ -76,7 +79,7 @@ def test_a_wheel_that_runs_is_never_overwritten(build: Any, depot: Any) -> None:
 def test_a_wheel_that_was_damaged_is_fetched_again(build: Any) -> None:
     bootstrap = Path(build()["bootstrap"])
     bootstrap.write_bytes(b"damaged")
-    assert build()["actions"] == ["fetched edgeai_runtime-1.0-py3-none-any.whl"]
+    assert build()["actions"][0] == "fetched edgeai_runtime-1.0-py3-none-any.whl"
 
 
 def test_another_wheel_than_was_signed_is_not_kept(build: Any, depot: Any, tmp_path: Path) -> None:

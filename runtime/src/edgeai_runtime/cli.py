@@ -105,6 +105,12 @@ def _environment_build(args: argparse.Namespace, paths: Paths, progress: Progres
     )
 
 
+def _environment_use(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
+    from edgeai_runtime.environments import use_environment
+
+    return _as_dict(use_environment(paths, args.lock_sha256, args.check))
+
+
 def _debian_install(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
     from edgeai_runtime.debian import install
 
@@ -225,6 +231,7 @@ def _trust_depot(ca: Path) -> None:
 # What is done on a device, for whom the depot's CA is the device's; the others belong to whoever types them.
 _ON_DEVICE = (
     _environment_build,
+    _environment_use,
     _fetch,
     _convert,
     _trial,
@@ -234,6 +241,8 @@ _ON_DEVICE = (
     _status,
     _debian_install,
 )
+# What root does as root: apt takes it, and the device's commands are what the owner must not change.
+_AS_ROOT = (_debian_install, _environment_use)
 
 
 def _add_check(parser: argparse.ArgumentParser) -> None:
@@ -318,6 +327,10 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument("--depot", required=True, metavar="URL")
     build.add_argument("--python", default="/usr/bin/python3", help="default: /usr/bin/python3")
     _add_check(build)
+
+    use = add(environment, "use", _environment_use, "Let this device's commands come from an environment")
+    use.add_argument("--lock-sha256", required=True, metavar="DIGEST")
+    _add_check(use)
 
     debian = commands.add_parser("debian", help="Debian packages of a bundle").add_subparsers(
         metavar="COMMAND", required=True
@@ -438,7 +451,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
     try:
         paths = Paths(args.root.absolute())
         if args.run in _ON_DEVICE:
-            if args.run is not _debian_install:  # apt takes root
+            if args.run not in _AS_ROOT:
                 become_owner(paths)
             if paths.depot_ca.is_file():
                 _trust_depot(paths.depot_ca)

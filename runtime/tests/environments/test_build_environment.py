@@ -128,46 +128,6 @@ def test_a_check_predicts_and_changes_nothing(place: Place, runtime: Path) -> No
     assert not place.device.root.exists()
     place.build(lock)
     assert not place.build(lock, check=True).changed
-    (place.device.bin / "edgeai").unlink()
-    forecast = place.build(lock, check=True)
-    assert forecast.actions == [f"would install {place.device.bin / 'edgeai'}"]
-    assert not (place.device.bin / "edgeai").exists()
-
-
-def test_the_commands_come_from_the_environment(place: Place, runtime: Path) -> None:
-    place.build(place.offer([runtime]))
-    edgeai, keeper = place.device.bin / "edgeai", place.device.bin / "keeper"
-    assert said([str(edgeai), "status", "two words"]) == f"--root {place.device.root} status two words\n"
-    assert said([sys.executable, str(keeper)]) == "I keep\n"
-    assert os.access(keeper, os.X_OK)
-
-
-def test_only_a_command_that_differs_is_written_again(place: Place, runtime: Path) -> None:
-    lock = place.offer([runtime])
-    place.build(lock)
-    kept = (place.device.bin / "keeper").stat()
-    (place.device.bin / "edgeai").write_text("something else")
-    result = place.build(lock)
-    assert result.actions == [f"installed {place.device.bin / 'edgeai'}"]
-    assert (place.device.bin / "keeper").stat().st_ino == kept.st_ino
-
-
-def test_an_environment_without_the_runtime_brings_no_commands(
-    place: Place, runtime: Path, greeting: Path
-) -> None:
-    place.build(place.offer([runtime]))
-    before = snapshot(Paths(place.device.bin))
-    assert place.build(place.offer([greeting], name="supervisor")).changed
-    assert snapshot(Paths(place.device.bin)) == before
-
-
-def test_a_runtime_without_a_keeper_is_refused(place: Place, tmp_path: Path) -> None:
-    files = {name: text for name, text in RUNTIME.items() if "keeper" not in name}
-    wheel = write_wheel(tmp_path / "incomplete", "edgeai_runtime", files)
-    lock = place.offer([wheel])
-    with pytest.raises(BuildError, match=r"edgeai_runtime in this environment has no keeper\.py"):
-        place.build(lock)
-    assert not place.device.bin.exists()
 
 
 def test_a_half_built_environment_is_built_anew(place: Place, greeting: Path) -> None:
@@ -358,7 +318,10 @@ def test_a_bare_python_builds_it_out_of_the_runtime_wheel(
     lock = place.offer([runtime])
     # -S: without site-packages, as on a device to which nothing was ever installed.
     command = [sys.executable, "-S", "-m", "edgeai_runtime", "--root", str(place.device.root), "--json"]
-    command += ["environment", "build", "--lock-sha256", lock.digest, "--depot", f"file://{place.depot}"]
-    answer = json.loads(said([*command, "--python", sys.executable], PYTHONPATH=str(wheel)))
+    command += ["environment"]
+    named = ["--lock-sha256", lock.digest]
+    build = [*command, "build", *named, "--depot", f"file://{place.depot}", "--python", sys.executable]
+    answer = json.loads(said(build, PYTHONPATH=str(wheel)))
+    said([*command, "use", *named], PYTHONPATH=str(wheel))
     assert (answer["ok"], answer["changed"], answer["environment"]) == (True, True, lock.digest)
     assert said([str(place.device.bin / "edgeai"), "x"]) == f"--root {place.device.root} x\n"

@@ -16,7 +16,6 @@ from typing import Callable, List
 
 import edgeai_runtime
 from edgeai_runtime.durable import append_journal, device_lock, fsync_directory, write_atomic
-from edgeai_runtime.environments.commands import install_commands
 from edgeai_runtime.environments.interpreter import check_fits, run
 from edgeai_runtime.environments.lock import Lock
 from edgeai_runtime.environments.system_package import link_system_package
@@ -61,16 +60,12 @@ def build_from_depot(
 ) -> BuildResult:
     """Fetch the lock and its wheels from the depot by digest and build the environment with `python`.
 
-    `lock_sha256` is what the caller verified (over SSH, from the controller). If the lock brings the
-    runtime, the device's `edgeai` and `keeper` then come from this environment. The same again
-    changes nothing and needs no depot. Raises TransferError, TrustError, BuildError.
+    `lock_sha256` is what the caller verified (over SSH, from the controller). The same again changes
+    nothing and needs no depot. Raises TransferError, TrustError, BuildError.
     """
     environment = paths.environment(lock_sha256)
     if check:
-        if is_complete(environment):
-            actions = install_commands(paths, environment, check=True)
-        else:
-            actions = [f"would build the environment {lock_sha256[:12]}"]
+        actions = [] if is_complete(environment) else [f"would build the environment {lock_sha256[:12]}"]
         return BuildResult(lock_sha256, str(environment), bool(actions), actions)
     with device_lock(paths):
         actions = []
@@ -85,7 +80,6 @@ def build_from_depot(
                 f"built the environment {lock.name} {lock_sha256[:12]} from {len(lock.wheels)} wheels"
             )
             append_journal(paths, "environment", "provision", environment=lock_sha256, lock=lock.name)
-        actions += install_commands(paths, environment)
         # Before the service first starts: its sandbox makes those read-only that it finds.
         for directory in (paths.conversions, paths.generations, paths.trust):
             directory.mkdir(parents=True, exist_ok=True)
