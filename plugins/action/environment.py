@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
-from ansible_collections.edgeai.fleet.plugins.plugin_utils.device_action import ModuleOnDevice as ActionModule
+from ansible_collections.edgeai.fleet.plugins.plugin_utils.device_action import (
+    ModuleForPython as ActionModule,
+)
 
 __all__ = ["ActionModule"]

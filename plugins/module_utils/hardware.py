@@ -86,7 +86,7 @@ def measure(python: str, device_root: str, system: str = "/") -> Dict[str, Any]:
         "cpu_flags": flags,
         "cpu_features": cpu_features(flags),
         "detected_class": detect_class(architecture, model, tegra, compatible),
-        "systemd": os.path.isdir(os.path.join(system, "run/systemd/system")),
+        "systemd": systemd_version() if os.path.isdir(os.path.join(system, "run/systemd/system")) else None,
     }
 
 
@@ -184,6 +184,16 @@ def power_mode(status: str, modes: str) -> str:
     number = str(int(found.group(1)))
     names: Dict[str, str] = dict(re.findall(r"POWER_MODEL\s+ID=(\d+)\s+NAME=(\S+)", modes))
     return names.get(number, number)
+
+
+def systemd_version() -> Optional[int]:
+    """The first number of "systemd 252 (252.39-1~deb12u1)"; None where there is no systemctl."""
+    try:
+        said = subprocess.run(["systemctl", "--version"], stdout=subprocess.PIPE, check=False).stdout
+    except OSError:
+        return None
+    found = re.match(rb"systemd (\d+)", said)
+    return int(found.group(1)) if found else None
 
 
 def firmware_name(system: str) -> str:

@@ -143,9 +143,10 @@ detected_class:
   returned: success
   sample: raspberry_pi
 systemd:
-  description: Whether systemd runs the machine.
-  type: bool
+  description: Version of the systemd that runs the machine; none where something else does.
+  type: int
   returned: success
+  sample: 252
 msg:
   description: The device in one line.
   type: str

@@ -11,7 +11,7 @@ device has an action of its name in plugins/action, which is one of these.
 from __future__ import annotations
 
 import re
-from typing import Any, Dict, Optional
+from typing import Any, ClassVar, Dict, Optional
 
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
@@ -22,15 +22,18 @@ Result = Dict[str, Any]
 class DeviceAction(ActionBase):  # type: ignore[misc]
     """Something done on a device; `work` says what.
 
-    Without `root` it is done where the inventory says that the device's "/" is: an ad-hoc command then
-    needs no arguments.
+    What is not given is as the inventory says, where it says it: an ad-hoc command then needs no
+    arguments.
     """
+
+    OF_INVENTORY: ClassVar[Dict[str, str]] = {"root": "runtime_root"}
 
     def run(self, tmp: Optional[str] = None, task_vars: Optional[Dict[str, Any]] = None) -> Result:
         result: Result = super().run(tmp, task_vars)
         task_vars = task_vars or {}
-        if "runtime_root" in task_vars:
-            self._task.args.setdefault("root", self._templar.template(task_vars["runtime_root"]))
+        for option, variable in self.OF_INVENTORY.items():
+            if variable in task_vars:
+                self._task.args.setdefault(option, self._templar.template(task_vars[variable]))
         try:
             result.update(self.work(task_vars))
         except AnsibleConnectionFailure as error:
@@ -61,3 +64,9 @@ class ModuleOnDevice(DeviceAction):
     def work(self, task_vars: Dict[str, Any]) -> Result:
         result: Result = self._execute_module(task_vars=task_vars, wrap_async=self._task.async_val)
         return result
+
+
+class ModuleForPython(ModuleOnDevice):
+    """A module that is told which interpreter the device's environments are made with."""
+
+    OF_INVENTORY: ClassVar[Dict[str, str]] = {**ModuleOnDevice.OF_INVENTORY, "python": "runtime_python"}

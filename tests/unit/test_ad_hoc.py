@@ -15,12 +15,13 @@ import pytest
 def ad_hoc(device: Any, tmp_path: Path, environment: Dict[str, str]) -> Any:
     """What `ansible devices -m …` writes of a device whose root is in the inventory."""
 
-    def run(module: str) -> List[str]:
+    def run(module: str, **variables: str) -> List[str]:
         here = {
             "ansible_connection": "local",
             "ansible_python_interpreter": sys.executable,
             "base": str(tmp_path),
             "runtime_root": "{{ base }}",
+            **variables,
         }
         (tmp_path / "inventory.json").write_text(
             json.dumps({"devices": {"hosts": {"pi": here}}, "depot": {"hosts": {"other": {}}}})
@@ -50,3 +51,7 @@ def test_health_is_one_line_a_device(device: Any, ad_hoc: Any) -> None:
 
 def test_a_bare_device_is_measured_in_one_line(ad_hoc: Any) -> None:
     assert [line for line in ad_hoc("device_info") if "MiB memory" in line]
+
+
+def test_it_is_measured_with_its_own_interpreter(ad_hoc: Any) -> None:
+    assert [line for line in ad_hoc("device_info", runtime_python="/nowhere/python3") if "no target" in line]

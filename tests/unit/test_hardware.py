@@ -79,10 +79,21 @@ def test_a_power_mode_that_nothing_names_is_its_number() -> None:
 
 def test_a_machine_that_says_nothing_is_read_all_the_same(tmp_path: Path) -> None:
     found = hardware.measure(sys.executable, str(tmp_path), str(tmp_path))
-    assert (found["memory_mb"], found["gpus"], found["cpu_flags"], found["systemd"]) == (0, [], [], False)
+    assert (found["memory_mb"], found["gpus"], found["cpu_flags"], found["systemd"]) == (0, [], [], None)
     assert found["disk_free_mb"] > 0
+
+
+def test_a_systemd_that_runs_the_machine_has_a_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    systemctl = tmp_path / "bin/systemctl"
+    systemctl.parent.mkdir()
+    systemctl.write_text("#!/bin/sh\n[ $1 = --version ] && echo 'systemd 252 (252.39-1~deb12u1)'\n")
+    systemctl.chmod(0o755)
+    monkeypatch.setenv("PATH", str(systemctl.parent), prepend=os.pathsep)
+    assert hardware.measure(sys.executable, str(tmp_path), str(tmp_path))["systemd"] is None
     (tmp_path / "run/systemd/system").mkdir(parents=True)
-    assert hardware.measure(sys.executable, str(tmp_path), str(tmp_path))["systemd"] is True
+    assert hardware.measure(sys.executable, str(tmp_path), str(tmp_path))["systemd"] == 252
 
 
 def test_the_interpreter_is_asked_what_it_is() -> None:

@@ -13,7 +13,7 @@ from typing import Any, Callable, Dict
 import pytest
 
 ROLES = Path(__file__).resolve().parents[2] / "roles"
-NO_ACCELERATOR = {"systemd": True, "nv_tegra_release": "", "gpus": []}
+NO_ACCELERATOR = {"systemd": 257, "nv_tegra_release": "", "gpus": []}
 
 Write = Callable[..., Path]
 
