@@ -100,6 +100,14 @@ def test_the_port_is_the_sockets_alone(write: Write) -> None:
     assert "Requires=edgeai-keeper.socket" in service
 
 
+def test_programs_on_the_device_have_a_unix_socket(write: Write) -> None:
+    units = write("raspberry_pi", {})
+    listens = [line for line in (units / "edgeai-keeper.socket").read_text().splitlines() if "Listen" in line]
+    assert listens == ["ListenStream=127.0.0.1:8080", "ListenStream=/run/edgeai/http.sock"]
+    # Stopping the service alone must not take the socket's directory away.
+    assert "RuntimeDirectoryPreserve=yes" in (units / "edgeai-keeper.service").read_text().splitlines()
+
+
 def test_every_exception_says_why(write: Write) -> None:
     lines = (write("industrial_pc", {"gpus": [{"vendor": "nvidia"}]}) / "edgeai-keeper.service").read_text()
     for setting in ("ProcSubset=all", "PrivateDevices=no", "MemoryDenyWriteExecute=no"):

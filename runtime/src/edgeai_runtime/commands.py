@@ -210,6 +210,7 @@ def serve(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
         http=args.http,
         listen_fds=args.listen_fd,
         control_fd=args.control_fd,
+        probe_fd=args.probe_fd,
     )
     return {}
 

@@ -1,14 +1,16 @@
 """The keeper: the small parent process that holds a device's sockets and takes a bad generation back.
 
 It starts the current generation as a child, puts a new one beside it on the same listening
-socket, watches it, and returns to the last confirmed generation when the new one is worse, with
-nobody connected. It is the only writer of state.json. One file, standard library only, Python 3.8
-or newer: provisioning copies it to opt/edgeai/bin/keeper and generations never replace it.
+sockets, asks it what it must know, and returns to the last confirmed generation when the new one
+is worse, with nobody connected. It is the only writer of state.json. One file, standard library
+only, Python 3.8 or newer: provisioning copies it to opt/edgeai/bin/keeper and generations never
+replace it.
 
     python3 keeper --root / --http 127.0.0.1:8080
 
 One loop in one thread: `selectors` brings events, and a tick looks at what should have happened
-by now. Nothing waits in between: a switch is a Takeover that events carry forward.
+by now. Nothing waits in between: a switch is a Takeover that events carry forward, and a Probe is
+one question to a generation whose answer its gate has written down.
 
 Control (run/edgeai/keeper.sock) is one JSON line in, one out: {"command": "status"},
 {"command": "switch", "generation": N}, {"command": "confirm", "generation": N}, {"command": "revert"}.
@@ -22,6 +24,7 @@ import fcntl
 import json
 import math
 import os
+import re
 import selectors
 import signal
 import socket
@@ -29,7 +32,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, List, NamedTuple, Optional
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional
 
 # --- Constants and small things -------------------------------------------------------------------
 
@@ -37,7 +40,11 @@ SCHEMA = 1  # of state.json
 ATTEMPTS = 3  # starts that a generation on trial has
 HISTORY = 50  # verdicts kept in state.json
 LINE_LIMIT = 1 << 16  # bytes of one JSON line
+ANSWER_LIMIT = 1 << 22  # bytes of an answer to a probe
+WRONG_ANSWERS = 2  # in a row, before what answers so is given up
+TIMED = 100  # requests from which a p99 is compared
 FIRST_PASSED_FD = 3  # sd_listen_fds(3)
+HTTP_SOCKET = "http.sock"  # beside the control socket; what programs on the device itself use
 
 Json = Dict[str, Any]
 Reply = Callable[[Json], None]
@@ -54,6 +61,8 @@ class Timing(NamedTuple):
     heartbeat: float = 10.0  # a serving child that is silent for longer hangs
     ready: float = 60.0  # from start to "ready", unless a switch allowed more
     drain: float = 30.0  # an old child that is still there is killed
+    probe: float = 5.0  # between two probes
+    answer: float = 8.0  # to a probe, unless requests are answered meanwhile
     backoff_first: float = 0.5  # before a restart; doubles with each failure
     backoff_last: float = 30.0
     calm: float = 600.0  # without a failure: back-off and alarm are forgotten
@@ -107,6 +116,36 @@ def number(table: Json, key: str, default: Optional[float] = None, whole: bool =
     return value
 
 
+def available_mb() -> float:
+    """What a new process can have, in MiB (MemAvailable of proc(5))."""
+    found = re.search(rb"MemAvailable: *(\d+) kB", Path("/proc/meminfo").read_bytes())
+    return int(found[1]) / 1024 if found else math.inf
+
+
+@contextlib.contextmanager
+def short(path: Path) -> Iterator[str]:
+    """A name for a Unix socket, whose path holds 107 bytes (unix(7)) where a root may be longer."""
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{directory}/{path.name}"
+    finally:
+        os.close(directory)
+
+
+def listen_unix(path: Path, mode: int, backlog: int) -> socket.socket:
+    """Listen on a Unix socket that those may connect to whom `mode` lets write."""
+    with contextlib.suppress(FileNotFoundError):
+        path.unlink()  # left by a keeper that was killed
+    listener = socket.socket(socket.AF_UNIX)
+    mask = os.umask(0o777 & ~mode)
+    with short(path) as name:
+        listener.bind(name)
+    os.umask(mask)
+    listener.listen(backlog)
+    listener.setblocking(False)
+    return listener
+
+
 def notify(message: str) -> None:
     """Tell systemd (sd_notify(3)); without systemd nothing happens."""
     address = os.environ.get("NOTIFY_SOCKET", "")
@@ -122,7 +161,7 @@ def notify(message: str) -> None:
 def load_state(path: Path) -> Json:
     """Read state.json; a device without one has no generation. Raises Refused."""
     state: Json = {"schema": SCHEMA, "current": None, "confirmed": None, "trial": None}
-    state.update(last_reverted=None, history=[], ready_timeout_s=0)
+    state.update(last_reverted=None, history=[], ready_timeout_s=0, memory_mb=0.0)
     try:
         found = json.loads(path.read_bytes())
         schema = found["schema"]
@@ -180,10 +219,15 @@ def append_journal(path: Path, event: str, actor: str, fields: Json) -> None:
 
 
 class Child:
-    """A generation's process. JSON lines go both ways over a socket pair; no method waits."""
+    """A generation's process. JSON lines go both ways over a socket pair; no method waits.
 
-    def __init__(self, generation: int, command: List[str], listeners: List[socket.socket]) -> None:
-        self.generation = generation
+    `samples` are what it must know (see load_samples); over `aside` it answers before it accepts.
+    """
+
+    def __init__(
+        self, generation: int, command: List[str], listeners: List[socket.socket], samples: List[Json]
+    ) -> None:
+        self.generation, self.samples = generation, samples
         self.ready = False
         self.heard = time.monotonic()
         self.heartbeat: Json = {}
@@ -191,7 +235,9 @@ class Child:
         self.kill_at = math.inf
         self.rest = b""
         self.channel, theirs = socket.socketpair()
-        self.channel.setblocking(False)
+        self.aside, their_aside = socket.socketpair()
+        for end in (self.channel, self.aside):
+            end.setblocking(False)
         numbers = [listener.fileno() for listener in listeners]
         options = [word for fd in numbers for word in ("--listen-fd", str(fd))]
         of_systemd = ("NOTIFY_", "LISTEN_", "WATCHDOG_")  # meant for the keeper alone
@@ -199,19 +245,21 @@ class Child:
         environment["ORT_DISABLE_TELEMETRY"] = "1"
         try:
             self.process = subprocess.Popen(
-                [*command, *options, "--control-fd", str(theirs.fileno())],
+                [*command, *options, f"--control-fd={theirs.fileno()}", f"--probe-fd={their_aside.fileno()}"],
                 stdin=subprocess.DEVNULL,
                 stdout=sys.stderr.fileno(),
-                pass_fds=[*numbers, theirs.fileno()],
+                pass_fds=[*numbers, theirs.fileno(), their_aside.fileno()],
                 env=environment,
                 cwd="/",
                 start_new_session=True,  # Ctrl-C is for the keeper, which drains the child
             )
         except OSError as error:
             self.channel.close()
+            self.aside.close()
             raise Refused(f"{command[0]} cannot be started ({error.strerror})") from None
         finally:
             theirs.close()
+            their_aside.close()
 
     def messages(self) -> List[Json]:
         """What it has said since the last call; a line that is no JSON object is passed over."""
@@ -250,14 +298,92 @@ def orphans(root: Path) -> List[int]:
     return found
 
 
-class Takeover:
-    """A child on its way to serve. `trial` begins with it (a switch) or is None (a restart)."""
+# --- Probe: a golden sample that a generation answered rightly before -----------------------------
 
-    def __init__(self, generation: int, ready_s: float, reply: Reply, trial: Optional[Json] = None) -> None:
-        self.generation, self.ready_s, self.reply, self.trial = generation, ready_s, reply, trial
+
+def load_samples(generation: Path, store: Path) -> List[Json]:
+    """What the gate left in probe.json, each with its content; nothing where it measured nothing.
+
+    A sample is {"model", "sample": the sha256 of its content in the store, "content_type",
+    "expect": the data of some outputs by their names}. Raises Refused.
+    """
+    path = generation / "probe.json"
+    if not path.is_file():
+        return []
+    try:
+        samples: List[Json] = json.loads(path.read_bytes())["samples"]
+        for sample in samples:
+            digest = sample["sample"]
+            sample["content"] = (store / digest[:2] / digest).read_bytes()
+            sample["expect"].items()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Refused(f"{path} or a sample it names cannot be read ({error!r}).") from None
+    return samples
+
+
+class Probe:
+    """One sample on its way to a child, over a connection that is not waited for."""
+
+    def __init__(self, child: Child, sample: Json, connection: socket.socket) -> None:
+        self.child, self.sample, self.connection = child, sample, connection
         self.begun = time.monotonic()
-        self.due = self.begun + ready_s
+        self.requests = child.heartbeat.get("requests", 0)
+        self.unsent = (
+            f"POST /v2/models/{sample['model']}/infer HTTP/1.1\r\nHost: keeper\r\nX-EdgeAI-Probe: 1\r\n"
+            f"Content-Type: {sample['content_type']}\r\nContent-Length: {len(sample['content'])}\r\n\r\n"
+        ).encode() + sample["content"]
+        self.answer = b""
+
+    def go_on(self) -> Optional[str]:
+        """Why the answer is wrong, "" when it is right, None while it is on its way."""
+        try:
+            if self.unsent:
+                self.unsent = self.unsent[self.connection.send(self.unsent) :]
+                return None
+            data = self.connection.recv(LINE_LIMIT)
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            return f"it did not answer ({error.strerror})"
+        self.answer += data
+        head, _blank, body = self.answer.partition(b"\r\n\r\n")
+        length = re.search(rb"\r\ncontent-length: *(\d+)", head, re.IGNORECASE)
+        whole = length is not None and len(body) >= int(length[1])
+        if data and not whole and len(self.answer) < ANSWER_LIMIT:
+            return None
+        return self.judge(head, body) if whole else "it broke its answer off"
+
+    def judge(self, head: bytes, body: bytes) -> str:
+        answer, status = parse_line(body) or {}, head[9:12].decode(errors="replace")
+        if status != "200":
+            return f"it answered {status}: {str(answer.get('error'))[:300].rstrip('.')}"
+        outputs = answer.get("outputs")
+        found = {o.get("name"): o.get("data") for o in outputs or () if isinstance(o, dict)}
+        wrong = {name: data for name, data in self.sample["expect"].items() if found.get(name) != data}
+        return "; ".join(f"{name} is {found.get(name)!r}, expected {wrong[name]!r}"[:300] for name in wrong)
+
+
+class Takeover:
+    """A child on its way to serve. `trial` begins with it (a switch) or is None (a restart).
+
+    It needs `memory_mb`; where that is not free, `parted` is when the old child was told to leave first.
+    """
+
+    def __init__(
+        self,
+        generation: int,
+        ready_s: float,
+        reply: Reply,
+        trial: Optional[Json] = None,
+        memory_mb: float = 0.0,
+    ) -> None:
+        self.generation, self.ready_s, self.reply, self.trial = generation, ready_s, reply, trial
+        self.memory_mb = memory_mb
+        self.begun = time.monotonic()
+        self.due = math.inf  # until its child starts
         self.child: Optional[Child] = None
+        self.parted: Optional[float] = None
+        self.unasked: List[Json] = []  # the samples it has not answered yet
 
 
 # --- Keeper ---------------------------------------------------------------------------------------
@@ -275,7 +401,8 @@ class Keeper:
         self.family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.root = Path(root).resolve()
         self.opt, self.var = self.root / "opt/edgeai", self.root / "var/lib/edgeai"
-        self.control = self.root / "run/edgeai/keeper.sock"
+        self.run_directory = self.root / "run/edgeai"
+        self.control = self.run_directory / "keeper.sock"
         self.state: Json = {}
         self.selector = selectors.DefaultSelector()
         self.listeners: List[socket.socket] = []
@@ -283,6 +410,8 @@ class Keeper:
         self.serving: Optional[Child] = None
         self.takeover: Optional[Takeover] = None
         self.leaving: List[Child] = []
+        self.probe: Optional[Probe] = None
+        self.probe_at, self.wrong_answers = 0.0, 0
         self.stopping = False
         self.failures, self.failed_at, self.retry_at, self.failed_how = 0, 0.0, 0.0, ""
         self.restarts = 0
@@ -299,8 +428,21 @@ class Keeper:
         if requests and requests >= trial["min_requests"] and errors / requests > allowed:
             share = f"{100 * errors / requests:.1f} %, allowed {100 * allowed:.1f} %"
             self.take_back(f"{errors} of {requests} requests failed ({share})")
+        elif self.slower(trial):
+            self.take_back(self.slower(trial))
         elif self.remaining(trial) <= 0:
             self.take_back(f"it was not confirmed within {trial['deadline_s']:g} s")
+
+    def slower(self, trial: Json) -> str:
+        """By how much it is slower than the generation before, where that is too much and both were timed."""
+        beat = self.serving.heartbeat if self.serving is not None and self.is_up() else {}
+        before, ratio = trial.get("p99_before_ms"), trial.get("max_p99_ratio", math.inf)
+        now = beat["p99_ms"] if beat.get("timed", 0) >= TIMED else None
+        if not before or not now or now <= ratio * before:
+            return ""
+        return (
+            f"its p99 is {now:g} ms, allowed are {ratio:g} times the {before:g} ms of the generation before"
+        )
 
     def take_back(self, reason: str, actor: str = "", reply: Reply = no_reply) -> None:
         """Decide for the last confirmed generation, durably, then bring it up beside the bad one."""
@@ -316,7 +458,7 @@ class Keeper:
             self.go_idle()
             reply({"ok": True, "generation": None})
         else:
-            self.begin(Takeover(fallback, self.patience(), reply))
+            self.begin(Takeover(fallback, self.patience(), reply, memory_mb=self.state["memory_mb"]))
 
     def record(self, generation: int, outcome: str, reason: Optional[str] = None) -> None:
         entry = {"generation": generation, "outcome": outcome, "reason": reason, "time": timestamp()}
@@ -333,16 +475,35 @@ class Keeper:
             self.alarms["storage"] = f"{self.var} cannot be written ({error.strerror}); mend the disk."
             say(self.alarms["storage"])
 
-    # Takeover: a child starts, becomes ready, accepts; then the old one is drained.
+    # Takeover: a child starts, becomes ready, knows its samples, accepts; then the old one is drained.
 
     def begin(self, takeover: Takeover) -> None:
+        self.drop_probe()
         self.takeover = takeover
+        if self.serving is not None and available_mb() < takeover.memory_mb:
+            say(f"generation {takeover.generation}: memory does not hold two, so the old one leaves first")
+            takeover.parted = time.monotonic()
+            self.part(self.serving)  # connections wait in the backlog; the tick launches
+        else:
+            self.launch(takeover)
+
+    def launch(self, takeover: Takeover) -> None:
+        takeover.due = time.monotonic() + takeover.ready_s
         try:
             self.listen()
             takeover.child = child = self.start(takeover.generation)
             self.selector.register(child.channel, selectors.EVENT_READ, lambda: self.hear(child))
         except Refused as error:
             self.takeover_failed(str(error))
+
+    def advance(self, takeover: Takeover, child: Child) -> None:
+        """Have a ready child answer what it must know, then let it accept."""
+        if takeover.unasked:
+            takeover.due = time.monotonic() + self.timing.answer
+            self.ask(Probe(child, takeover.unasked.pop(), child.aside))
+        else:
+            takeover.due = time.monotonic() + self.timing.heartbeat
+            send_line(child.channel, {"command": "accept"})
 
     def start(self, generation: int) -> Child:
         directory = self.opt / "generations" / str(generation)
@@ -352,7 +513,12 @@ class Keeper:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise Refused(f"{directory}/manifest.json cannot be read ({error!r})") from None
         command = [str(python), "-m", "edgeai_runtime", "--root", str(self.root), "serve"]
-        return Child(generation, [*command, "--generation", str(directory)], self.listeners)
+        self.alarms.pop("samples", None)
+        try:
+            samples = load_samples(directory, self.opt / "store/sha256")
+        except Refused as error:  # what served before shall serve again, unasked
+            samples, self.alarms["samples"] = [], str(error)
+        return Child(generation, [*command, "--generation", str(directory)], self.listeners, samples)
 
     def hear(self, child: Child) -> None:
         for message in child.messages():
@@ -365,9 +531,9 @@ class Keeper:
                 child.failure = str(message.get("message"))[:500].rstrip(".")
                 if takeover:
                     self.takeover_failed(child.failure)
-            elif takeover and event == "ready":
-                child.ready, takeover.due = True, child.heard + self.timing.heartbeat
-                send_line(child.channel, {"command": "accept"})
+            elif takeover and event == "ready" and not child.ready:
+                child.ready, takeover.unasked = True, list(child.samples)
+                self.advance(takeover, child)
             elif takeover and event == "accepting" and child.ready:
                 self.taken_over(takeover, child)
         if child.channel.fileno() < 0:
@@ -376,27 +542,33 @@ class Keeper:
     def count_requests(self, child: Child, heartbeat: Json) -> None:
         """Add what is new to the trial's figures, which span all processes of its generation."""
         trial = self.state["trial"]
-        for key in ("requests", "errors"):
+        for key in ("requests", "errors", "timed"):
             if not isinstance(heartbeat.get(key), int):
                 heartbeat[key] = 0
-            if trial is not None and child is self.serving:
+        if not isinstance(heartbeat.get("p99_ms"), (int, float)):
+            heartbeat["p99_ms"] = None
+        if trial is not None and child is self.serving:
+            for key in ("requests", "errors"):
                 trial[key] += heartbeat[key] - child.heartbeat.get(key, 0)
         child.heartbeat = heartbeat
 
     def taken_over(self, takeover: Takeover, child: Child) -> None:
         old, self.serving, self.takeover = self.serving, child, None
         self.part(old)
-        milliseconds = round(1000 * (time.monotonic() - takeover.begun), 1)
+        now = time.monotonic()
+        milliseconds = round(1000 * (now - takeover.begun), 1)
+        pause = 0.0 if takeover.parted is None else round(1000 * (now - takeover.parted), 1)
+        self.probe_at, self.wrong_answers = now + self.timing.probe, 0
         if takeover.trial is not None:
             trial = {**takeover.trial, "boot_id": boot_id(), "started": uptime()}
             longest = max(takeover.ready_s, self.state["ready_timeout_s"])
             self.state.update(current=child.generation, trial=trial, ready_timeout_s=longest)
             self.forgive()
-            self.save(
-                "switched", takeover.trial["actor"], generation=child.generation, switch_ms=milliseconds
-            )
+            figures = {"switch_ms": milliseconds, "pause_ms": pause}
+            self.save("switched", takeover.trial["actor"], generation=child.generation, **figures)
         say(f"generation {child.generation}: serves after {milliseconds:g} ms")
-        takeover.reply({"ok": True, "generation": child.generation, "switch_ms": milliseconds})
+        answer = {"ok": True, "generation": child.generation}
+        takeover.reply({**answer, "switch_ms": milliseconds, "pause_ms": pause})
 
     def takeover_failed(self, reason: str) -> None:
         takeover = self.takeover
@@ -414,6 +586,7 @@ class Keeper:
     def abandon_takeover(self, reason: str) -> None:
         takeover, self.takeover = self.takeover, None
         if takeover is not None:
+            self.drop_probe()
             self.part(takeover.child, kill=True)
             still = f"generation {self.serving.generation} still serves" if self.serving else "nothing serves"
             error = f"generation {takeover.generation} was not switched to: {reason}; {still}."
@@ -431,6 +604,69 @@ class Keeper:
         else:
             send_line(child.channel, {"command": "drain"})
         self.leaving.append(child)
+
+    # Probes: what serves is asked as a client would ask it.
+
+    def look_inside(self, child: Child) -> None:
+        """Ask one of its samples when it is time, and give up a child that answers nobody any more."""
+        now, probe = time.monotonic(), self.probe
+        if probe is None:
+            if now >= self.probe_at and child.samples and not self.leaving:
+                self.probe_at = now + 1.0  # where the backlog is full
+                self.connect(child)
+        elif now - probe.begun > self.timing.answer:
+            answered = child.heartbeat.get("requests", 0)
+            if answered == probe.requests:
+                self.give_up(child, f"a golden sample was not answered within {self.timing.answer:g} s")
+            probe.begun, probe.requests = now, answered  # it has much to do, and does it
+
+    def connect(self, child: Child) -> None:
+        connection = socket.socket(socket.AF_UNIX)
+        connection.setblocking(False)
+        try:
+            with short(self.run_directory / HTTP_SOCKET) as name:
+                connection.connect(name)
+        except OSError:
+            connection.close()
+            return
+        child.samples.append(child.samples.pop(0))
+        self.ask(Probe(child, child.samples[-1], connection))
+
+    def ask(self, probe: Probe) -> None:
+        self.probe = probe
+        both = selectors.EVENT_READ | selectors.EVENT_WRITE
+        self.selector.register(probe.connection, both, lambda: self.on_probe(probe))
+
+    def on_probe(self, probe: Probe) -> None:
+        if probe is not self.probe:  # dropped by what was heard in the same turn of the loop
+            return
+        wrong = probe.go_on()
+        if wrong is None:
+            if not probe.unsent:
+                key = self.selector.get_key(probe.connection)
+                self.selector.modify(probe.connection, selectors.EVENT_READ, key.data)
+            return
+        self.drop_probe()
+        how = f"asked for a golden sample of {probe.sample['model']}, {wrong}"
+        takeover = self.takeover
+        if takeover is not None:
+            if wrong:
+                self.takeover_failed(how)
+            else:
+                self.advance(takeover, probe.child)
+        elif not wrong:
+            self.probe_at, self.wrong_answers = time.monotonic() + self.timing.probe, 0
+        elif probe.child is self.serving:
+            self.probe_at, self.wrong_answers = 0.0, self.wrong_answers + 1
+            if self.wrong_answers >= WRONG_ANSWERS:
+                self.give_up(probe.child, how)
+
+    def drop_probe(self) -> None:
+        probe, self.probe = self.probe, None
+        if probe is not None and probe.connection is probe.child.aside:
+            self.selector.unregister(probe.connection)
+        elif probe is not None:
+            self.close(probe.connection)
 
     # Failures of the current generation: restart with back-off.
 
@@ -486,15 +722,23 @@ class Keeper:
                 server = socket.create_server(self.address, family=self.family, backlog=1024)
             except OSError as error:
                 raise Refused(f"{self.http} cannot be listened on ({error.strerror})") from None
-            self.listeners = [server]
+            aside = listen_unix(self.run_directory / HTTP_SOCKET, mode=0o666, backlog=1024)
+            self.listeners = [server, aside]
         for listener in self.listeners:
             listener.setblocking(False)  # old and new child both accept, and one comes too late
 
     def go_idle(self) -> None:
         """With nothing to serve a client is refused at once, instead of waiting in the backlog."""
-        if self.state["current"] is None and not self.inherited:
-            while self.listeners:
-                self.listeners.pop().close()
+        if self.state["current"] is None:
+            self.close_listeners()
+
+    def close_listeners(self) -> None:
+        """Systemd's stay open."""
+        while self.listeners and not self.inherited:
+            listener = self.listeners.pop()
+            if listener.family == socket.AF_UNIX:
+                (self.run_directory / HTTP_SOCKET).unlink()
+            listener.close()
 
     def port_is_ours(self) -> bool:
         """False while the child of a keeper that was killed finishes its requests on the port."""
@@ -517,16 +761,7 @@ class Keeper:
             raise Refused(f"process {holder} is the keeper of {self.root} already; stop it first.") from None
         os.ftruncate(lock, 0)
         os.write(lock, str(os.getpid()).encode())
-        with contextlib.suppress(FileNotFoundError):
-            self.control.unlink()  # left by a keeper that was killed
-        control = socket.socket(socket.AF_UNIX)
-        directory = os.open(self.control.parent, os.O_RDONLY | os.O_DIRECTORY)
-        mask = os.umask(0o177)
-        control.bind(f"/proc/self/fd/{directory}/keeper.sock")  # its path holds 107 bytes; a root may not
-        os.umask(mask)
-        os.close(directory)
-        control.listen(16)
-        control.setblocking(False)
+        control = listen_unix(self.control, mode=0o600, backlog=16)
         self.selector.register(control, selectors.EVENT_READ, lambda: self.on_connect(control))
 
     def on_connect(self, control: socket.socket) -> None:
@@ -583,19 +818,23 @@ class Keeper:
         if not isinstance(soak, dict):
             raise Refused(f"soak is {soak!r}, expected an object; correct the request.")
         ready_s = number(request, "ready_timeout_s", self.timing.ready)
+        before = self.serving.heartbeat if self.serving is not None else {}
         trial = {
             "generation": generation,
             "fallback": self.state["confirmed"],
             "deadline_s": number(request, "deadline_s", 600),
             "max_error_rate": number(soak, "max_error_rate", 0.02),
             "min_requests": number(soak, "min_requests", 20),
+            "max_p99_ratio": number(soak, "max_p99_ratio", 3.0),
+            "p99_before_ms": before["p99_ms"] if before.get("timed", 0) >= TIMED else None,
+            "memory_mb": number(request, "memory_mb", 0.0),
             "actor": str(request.get("actor", "")),
             "attempts": 1,
             "requests": 0,
             "errors": 0,
         }
         self.abandon_takeover(f"generation {generation} was asked for")
-        self.begin(Takeover(generation, ready_s, reply, trial))
+        self.begin(Takeover(generation, ready_s, reply, trial, trial["memory_mb"]))
 
     def confirm(self, request: Json, reply: Reply) -> None:
         generation, trial = number(request, "generation", whole=True), self.state["trial"]
@@ -604,7 +843,7 @@ class Keeper:
                 raise Refused(f"generation {generation} is not on trial; look at the status.")
             if self.serving is None:
                 raise Refused(f"generation {generation} does not serve at this moment; look at the status.")
-            self.state.update(confirmed=generation, trial=None)
+            self.state.update(confirmed=generation, trial=None, memory_mb=trial.get("memory_mb", 0.0))
             self.forgive()
             self.record(generation, "confirmed")
             self.save("confirmed", str(request.get("actor", "")), generation=generation)
@@ -653,7 +892,7 @@ class Keeper:
 
     def run(self) -> int:
         """Keep the device until SIGTERM; returns the exit status. Raises Refused or OSError at the start."""
-        for directory in (self.opt, self.var, self.control.parent):
+        for directory in (self.opt, self.var, self.run_directory):
             directory.mkdir(parents=True, exist_ok=True)
         self.open_control()
         self.state = load_state(self.var / "state.json")
@@ -668,6 +907,7 @@ class Keeper:
             for key, _events in self.selector.select(self.timing.tick):
                 key.data()
             self.tick()
+        self.close_listeners()
         self.control.unlink()
         return 0
 
@@ -695,14 +935,16 @@ class Keeper:
         if self.stopping:
             return
         now, takeover, serving = time.monotonic(), self.takeover, self.serving
-        if takeover is not None and now > takeover.due:
-            ready = takeover.child is not None and takeover.child.ready
-            limit = f"it was not ready within {takeover.ready_s:g} s"
-            self.takeover_failed("it was ready but did not accept" if ready else limit)
+        if takeover is not None and takeover.due == math.inf and not self.leaving:
+            self.launch(takeover)
+        elif takeover is not None and now > takeover.due:
+            self.takeover_failed(self.too_late(takeover))
         if serving is not None and now - serving.heard > self.timing.heartbeat:
             self.hear(serving)  # it may be the keeper that was held up
             if now - serving.heard > self.timing.heartbeat:
-                self.hung(serving)
+                self.give_up(serving, f"no heartbeat for {self.timing.heartbeat:g} s")
+        if self.serving is not None and self.takeover is None:
+            self.look_inside(self.serving)
         if self.state["trial"] is not None:
             self.judge(self.state["trial"])
         if self.is_up() and self.failures and now - self.failed_at > self.timing.calm:
@@ -715,8 +957,15 @@ class Keeper:
             notify("WATCHDOG=1")
             self.notified = now
 
-    def hung(self, child: Child) -> None:
-        how, trial = f"no heartbeat for {self.timing.heartbeat:g} s", self.state["trial"]
+    def too_late(self, takeover: Takeover) -> str:
+        if takeover.child is None or not takeover.child.ready:
+            return f"it was not ready within {takeover.ready_s:g} s"
+        if self.probe is not None:
+            return f"a golden sample was not answered within {self.timing.answer:g} s"
+        return "it was ready but did not accept"
+
+    def give_up(self, child: Child, how: str) -> None:
+        trial = self.state["trial"]
         self.part(child, kill=True)
         if trial is not None and trial["generation"] == child.generation:
             self.take_back(how)
@@ -734,6 +983,7 @@ class Keeper:
                 continue
             self.hear(child)
             self.close(child.channel)
+            self.close(child.aside)
             if self.takeover is not None and child is self.takeover.child:
                 self.takeover_failed(child.ended())
             elif child is self.serving:

@@ -91,6 +91,7 @@ def build_parser() -> argparse.ArgumentParser:
     serve.add_argument("--http", metavar="HOST:PORT")
     serve.add_argument("--listen-fd", type=int, action="append", default=[], metavar="FD")
     serve.add_argument("--control-fd", type=int, metavar="FD")
+    serve.add_argument("--probe-fd", type=int, metavar="FD")
 
     environment = words.add_parser("environment", help="Environments of locked wheels").add_subparsers(
         metavar="COMMAND", required=True

@@ -49,7 +49,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bench(template: Path, tmp_path: Path) -> Iterator[Bench]:
     """A device that serves label-reader 1.0.0, confirmed, in generation 2; 1.1.0 is converted."""
     root = tmp_path / "device"
-    shutil.copytree(template, root, symlinks=True, ignore=shutil.ignore_patterns("keeper.sock"))
+    shutil.copytree(template, root, symlinks=True, ignore=shutil.ignore_patterns("*.sock"))
     device = Bench(root)
     device.start()
     yield device

@@ -21,13 +21,17 @@ from edgeai_runtime.errors import KeeperError
 from edgeai_runtime.generations.keeper_client import KeeperClient
 from edgeai_runtime.keeper import Timing
 from edgeai_runtime.paths import Paths
+from edgeai_runtime.trust.store import blob_path
 
+SAMPLE = "5a" * 32
 PATIENCE_S = 60.0
 FAST = {
     "tick": 0.02,
     "heartbeat": 5.0,
     "ready": 20.0,
     "drain": 5.0,
+    "probe": 0.05,
+    "answer": 5.0,
     "backoff_first": 0.05,
     "backoff_last": 0.2,
 }
@@ -82,11 +86,23 @@ class Device:
         standin = Path(__file__).with_name("standin.py")
         python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{standin}" "$@"\n')
         python.chmod(0o755)
+        blob = blob_path(self.paths, SAMPLE)
+        blob.parent.mkdir(parents=True)
+        blob.write_bytes(b"a picture")
 
-    def write_generation(self, number: int, **mode: Any) -> None:
+    def write_generation(self, number: int, knows: Optional[str] = "right", **mode: Any) -> None:
+        """A generation that behaves as `mode` says; its gate saw it answer a sample with `knows`."""
         directory = self.paths.generation(number)
         directory.mkdir(parents=True, exist_ok=True)
         (directory / "mode.json").write_text(json.dumps(mode))
+        if knows is not None:
+            sample = {
+                "model": "m",
+                "sample": SAMPLE,
+                "content_type": "image/png",
+                "expect": {"text": [knows]},
+            }
+            (directory / "probe.json").write_text(json.dumps({"schema": 1, "samples": [sample]}))
         manifest = {"schema": 1, "generation": number, "environment": "e1"}
         (directory / "manifest.json").write_text(json.dumps(manifest))
 

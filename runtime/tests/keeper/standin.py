@@ -4,13 +4,16 @@ It runs as `opt/edgeai/envs/<digest>/bin/python` of a test's device and behaves 
 `mode.json` in its generation's directory says. Keys (all optional):
 fail (sentence: says "failed"), crash_at_start, never_ready, refuse_accept, crash_after (requests),
 no_heartbeat, hang_after (requests: stops answering and beating), error_every (each n-th answer is 500),
-ready_when (a file's path: ready once it exists), slow_s (seconds an answer takes).
+ready_when (a file's path: ready once it exists), slow_s (seconds an answer takes), one_by_one (the next
+request waits for the answer), text (its answer), wrong_after (requests: then it answers something else),
+stuck_after (requests: then it answers nothing more, and beats on), p99_ms (what it says of its times).
 """
 
 import argparse
 import asyncio
 import contextlib
 import json
+import math
 import os
 import signal
 import socket
@@ -33,9 +36,11 @@ class StandIn:
         self.mode = json.loads(path.read_text()) if path.exists() else {}
         self.listeners = [socket.socket(fileno=number) for number in options.listen_fd]
         self.control = socket.socket(fileno=options.control_fd)
+        self.aside = socket.socket(fileno=options.probe_fd)
         self.requests = self.errors = 0
         self.open = set()
         self.draining = asyncio.Event()
+        self.turn = asyncio.Lock()
         self.tasks = set()
 
     def run_beside(self, coroutine):
@@ -57,6 +62,7 @@ class StandIn:
             await asyncio.Event().wait()
         while not Path(self.mode.get("ready_when", "/")).exists():
             await asyncio.sleep(0.01)
+        self.run_beside(self.serve(self.aside, Connection()))
         self.tell("ready", address="127.0.0.1:0", warmup_ms=1.0)
         self.run_beside(self.obey(reader))
         self.run_beside(self.beat())
@@ -87,7 +93,10 @@ class StandIn:
     async def beat(self):
         while not self.mode.get("no_heartbeat"):
             busy = sum(connection.busy for connection in self.open)
-            self.tell("heartbeat", requests=self.requests, errors=self.errors, in_flight=busy, p50_ms=None)
+            p99 = self.mode.get("p99_ms")
+            timed = 1000 if p99 else 0
+            counted = {"requests": self.requests, "errors": self.errors, "timed": timed, "p99_ms": p99}
+            self.tell("heartbeat", in_flight=busy, p50_ms=None, **counted)
             await asyncio.sleep(HEARTBEAT_S)
 
     def accept(self, listener):
@@ -108,9 +117,12 @@ class StandIn:
                 length = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
                 if length:
                     await reader.readexactly(int(length[0].split(b":")[1]))
-                await asyncio.sleep(self.mode.get("slow_s", 0))
+                async with self.turn if self.mode.get("one_by_one") else contextlib.AsyncExitStack():
+                    await asyncio.sleep(self.mode.get("slow_s", 0))
+                if self.requests >= self.mode.get("stuck_after", math.inf):
+                    await asyncio.Event().wait()
                 last = self.draining.is_set()  # asked once: what is closed was announced as closing
-                writer.write(self.answer(last))
+                writer.write(self.answer(last, probed=b"x-edgeai-probe" in head.lower()))
                 await writer.drain()
                 if last:
                     break
@@ -120,15 +132,18 @@ class StandIn:
             self.open.discard(connection)
             writer.close()
 
-    def answer(self, last):
-        self.requests += 1
-        if self.requests == self.mode.get("crash_after"):
+    def answer(self, last, probed):
+        self.requests += not probed
+        if not probed and self.requests == self.mode.get("crash_after"):
             os._exit(3)
-        if self.requests == self.mode.get("hang_after"):
+        if not probed and self.requests == self.mode.get("hang_after"):
             time.sleep(3600)
-        failed = self.requests % self.mode.get("error_every", 10**9) == 0
+        failed = not probed and self.requests % self.mode.get("error_every", 10**9) == 0
         self.errors += failed
-        body = json.dumps({"generation": self.generation, "pid": os.getpid()}).encode()
+        wrong = self.requests >= self.mode.get("wrong_after", math.inf)
+        output = {"name": "text", "data": ["wrong" if wrong else self.mode.get("text", "right")]}
+        body = {"generation": self.generation, "pid": os.getpid(), "outputs": [output]}
+        body = json.dumps(body).encode()
         status = "500 Internal Server Error" if failed else "200 OK"
         close = "Connection: close\r\n" if last else ""
         return f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n{close}\r\n".encode() + body
@@ -142,6 +157,7 @@ async def main():
     parser.add_argument("--generation")
     parser.add_argument("--listen-fd", type=int, action="append", default=[])
     parser.add_argument("--control-fd", type=int)
+    parser.add_argument("--probe-fd", type=int)
     options = parser.parse_args()
     standin = StandIn(options)
     if standin.mode.get("crash_at_start"):

@@ -21,19 +21,28 @@ class ServingProcess:
 
     def __init__(self, generation: Path, *arguments: str, listener: Optional[socket.socket] = None) -> None:
         self._control, theirs = socket.socketpair()
-        self._control.settimeout(BOUND_S)
+        self.aside, their_aside = socket.socketpair()
+        for end in (self._control, self.aside):
+            end.settimeout(BOUND_S)
         self._rest = b""
         self.events: List[Dict[str, Any]] = []
-        inherited = [theirs.fileno(), *([listener.fileno()] if listener else [])]
+        inherited = [theirs.fileno(), their_aside.fileno(), *([listener.fileno()] if listener else [])]
         where = ["--listen-fd", str(listener.fileno())] if listener else ["--http", "127.0.0.1:0"]
         command = [sys.executable, "-m", "edgeai_runtime", "serve", "--generation", str(generation)]
         self.process = subprocess.Popen(
-            [*command, *where, "--control-fd", str(theirs.fileno()), *arguments],
+            [
+                *command,
+                *where,
+                f"--control-fd={theirs.fileno()}",
+                f"--probe-fd={their_aside.fileno()}",
+                *arguments,
+            ],
             pass_fds=inherited,
             stderr=subprocess.PIPE,
             env=dict(os.environ, ORT_DISABLE_TELEMETRY="1"),
         )
         theirs.close()
+        their_aside.close()
 
     @property
     def url(self) -> str:
@@ -73,6 +82,7 @@ class ServingProcess:
             self.process.send_signal(signal.SIGKILL)
             self.process.wait()
         self._control.close()
+        self.aside.close()
         if self.process.stderr is not None:
             self.process.stderr.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import re
 import signal
@@ -292,6 +293,21 @@ def test_it_drains_and_exits_when_told_so(tmp_path: Path, way: str, accepting: b
             started.wait_for("drained")
         assert started.ended() == 0
         assert started.complaints() == ""
+
+
+def test_its_parent_is_answered_before_any_client_and_not_counted(tmp_path: Path) -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    directory = toys.write_generation(tmp_path, {"reader": READER}, 7)
+    with listener, serving(directory, listener=listener) as process:
+        process.wait_for("ready")
+        connection = http.client.HTTPConnection("aside")
+        connection.sock = process.aside
+        headers = {"Content-Type": "image/png", "X-EdgeAI-Probe": "1"}
+        for _turn in range(2):  # the connection is kept
+            connection.request("POST", "/v2/models/reader/infer", toys.picture("CAB", "PNG"), headers)
+            answer = json.loads(connection.getresponse().read())
+            assert answer["outputs"][0]["data"] == ["CAB"]
+        assert heartbeat_after(process)["requests"] == 0
 
 
 def test_a_parent_that_does_not_read_does_not_stop_it(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from edgeai_runtime.release import Release
 
-# error_rate is the soak's: it needs real requests, so the keeper judges it after the switch.
+# error_rate and p99_ratio are the soak's: the keeper judges them after the switch, by real requests.
 _LIMITS = ("p99_ms", "memory_mb")
 
 
@@ -24,11 +24,21 @@ class Gate:
 
 
 @dataclass(frozen=True)
+class Known:
+    """A sample that was answered exactly: the sha256 of its image, its media type, the text."""
+
+    sha256: str
+    content_type: str
+    text: str
+
+
+@dataclass(frozen=True)
 class Golden:
     """What answering the golden set gave.
 
-    `right` of `samples` were answered exactly; `times_ms` of each answered request; `peak_rss_mb` of the
-    process in megabytes of 10^6 bytes; `trouble` is the first thing that was no answer.
+    `right` of `samples` were answered exactly, the smallest of them is `known`; `times_ms` of each
+    answered request; `peak_rss_mb` of the process in megabytes of 10^6 bytes; `trouble` is the first
+    thing that was no answer.
     """
 
     samples: int
@@ -36,6 +46,7 @@ class Golden:
     times_ms: Tuple[float, ...]
     peak_rss_mb: float
     trouble: str = ""
+    known: Optional[Known] = None
 
 
 @dataclass(frozen=True)
@@ -51,6 +62,7 @@ class Verdict:
     peak_rss_mb: float
     gates: Tuple[Gate, ...]
     trouble: str = ""
+    known: Optional[Known] = None
 
     @property
     def passed(self) -> bool:
@@ -99,6 +111,7 @@ def judge(release: Release, golden: Golden) -> Verdict:
         peak_rss_mb=golden.peak_rss_mb,
         gates=tuple(gates),
         trouble=golden.trouble,
+        known=golden.known,
     )
 
 
@@ -107,7 +120,7 @@ def as_details(verdicts: Sequence[Verdict]) -> Dict[str, Any]:
     models: List[Dict[str, Any]] = []
     for verdict in verdicts:
         figures = asdict(verdict)
-        del figures["gates"]
+        del figures["gates"], figures["known"]
         models.append(figures)
     return {"gates": [asdict(gate) for verdict in verdicts for gate in verdict.gates], "models": models}
 

@@ -12,6 +12,7 @@ from edgeai_runtime.gates.verdict import as_details
 from edgeai_runtime.generations.compose import Composed, Placed, discard
 from edgeai_runtime.generations.keeper_client import KeeperClient
 from edgeai_runtime.generations.manifest import Manifest
+from edgeai_runtime.generations.probes import write_probes
 from edgeai_runtime.paths import Paths
 from edgeai_runtime.release import Release
 
@@ -22,10 +23,14 @@ SOAK_MIN_REQUESTS = 20
 
 @dataclass(frozen=True)
 class Switched:
-    """`verdict` as JSON, `switch_ms` from the start of the new process to its first accept."""
+    """`verdict` as JSON, `switch_ms` from the start of the new process to its first accept.
+
+    `pause_ms` is for how long nobody accepted, where memory did not hold two processes.
+    """
 
     verdict: Dict[str, Any]
     switch_ms: float
+    pause_ms: float
 
 
 def prove_and_switch(
@@ -59,6 +64,7 @@ def prove_and_switch(
             discard(paths, manifest.generation)
         raise
     verdict = as_details(verdicts)
+    write_probes(paths, manifest, verdicts, before)
     if releases:
         append_journal(paths, "gate_passed", actor, generation=manifest.generation, **verdict)
     progress(f"switching to generation {manifest.generation}")
@@ -69,11 +75,12 @@ def prove_and_switch(
             "deadline_s": deadline_s,
             "ready_timeout_s": READY_LIMIT_S,
             "soak": _soak(releases),
+            "memory_mb": max([0.0, *(verdict.peak_rss_mb for verdict in verdicts)]) * 1e6 / (1 << 20),
             "actor": actor,
         },
         timeout_s=READY_LIMIT_S + 30.0,
     )
-    return Switched(verdict, float(answer["switch_ms"]))
+    return Switched(verdict, float(answer["switch_ms"]), float(answer["pause_ms"]))
 
 
 def new_models(manifest: Manifest, before: Optional[Manifest]) -> List[str]:
@@ -88,10 +95,13 @@ def new_models(manifest: Manifest, before: Optional[Manifest]) -> List[str]:
 
 
 def _soak(releases: List[Release]) -> Dict[str, Any]:
-    """The strictest error rate of what is new; the keeper's own default where no release names one."""
-    rates = [release.gates["error_rate"] for release in releases if "error_rate" in release.gates]
-    limit = {"max_error_rate": min(rates)} if rates else {}
-    return {**limit, "min_requests": SOAK_MIN_REQUESTS}
+    """The strictest limits of what is new; the keeper's own defaults where no release names one."""
+    limits = {}
+    for gate, limit in (("error_rate", "max_error_rate"), ("p99_ratio", "max_p99_ratio")):
+        named = [release.gates[gate] for release in releases if gate in release.gates]
+        if named:
+            limits[limit] = min(named)
+    return {**limits, "min_requests": SOAK_MIN_REQUESTS}
 
 
 def _still(before: Optional[Manifest], releases: List[Release]) -> str:

@@ -75,7 +75,9 @@ def trial(
         switched = prove_and_switch(paths, composed, models, before, deadline_s, actor, progress)
     number = composed.manifest.generation
     converted = conversion.actions if conversion else ()
-    actions = (*converted, f"switched to generation {number} with {what}, on trial")
+    waited = f"; requests waited {switched.pause_ms / 1000:.1f} s, as memory does not hold two processes"
+    pause = waited if switched.pause_ms else ""
+    actions = (*converted, f"switched to generation {number} with {what}, on trial{pause}")
     return TrialResult(number, True, "trial", switched.verdict, switched.switch_ms, actions)
 
 

@@ -32,12 +32,13 @@ class ModelCounts:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One look at the process. Times in ms over the last minute (at most 1000 requests), None without
-    any; CPU in percent of one core over the last half second or more; resident memory in MiB."""
+    """One look at the process. Times in ms of the `timed` requests of the last minute (at most 1000), None
+    without any; CPU in percent of one core over the last half second or more; resident memory in MiB."""
 
     models: Mapping[str, ModelCounts] = field(default_factory=dict)
     p50_ms: Optional[float] = None
     p99_ms: Optional[float] = None
+    timed: int = 0
     in_flight: int = 0
     cpu_percent: float = 0.0
     rss_mb: float = 0.0
@@ -57,6 +58,7 @@ class Snapshot:
             "errors": self.errors,
             "p50_ms": self.p50_ms,
             "p99_ms": self.p99_ms,
+            "timed": self.timed,
             "in_flight": self.in_flight,
             "cpu_percent": self.cpu_percent,
             "rss_mb": self.rss_mb,
@@ -108,6 +110,7 @@ class Sampler:
             models=self._models,
             p50_ms=percentile(times, 50),
             p99_ms=percentile(times, 99),
+            timed=len(times),
             in_flight=self._in_flight,
             cpu_percent=self._cpu(),
             rss_mb=round(self._process.memory_info().rss / (1 << 20), 1),

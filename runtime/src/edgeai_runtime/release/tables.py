@@ -21,6 +21,7 @@ GATES: Dict[str, Tuple[float, float]] = {
     "p99_ms": (0.001, 3_600_000.0),
     "memory_mb": (1.0, 1_048_576.0),
     "error_rate": (0.0, 1.0),
+    "p99_ratio": (1.0, 1_000.0),
 }
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")

@@ -16,6 +16,9 @@ from edgeai_runtime.server.messages import Refused, Request, Response, error_res
 from edgeai_runtime.server.worker import Worker
 from edgeai_runtime.serving.repository import Generation
 
+# The keeper's own requests carry it: they are no client's, and no figure counts them.
+PROBE_HEADER = "x-edgeai-probe"
+
 _log = logging.getLogger("edgeai.server")
 
 
@@ -97,8 +100,10 @@ class App:
         raise Refused(404, f"There is nothing at {request.path[:200]}; a model has /ready and /infer.")
 
     async def _infer(self, worker: Worker, request: Request) -> Response:
+        counted = PROBE_HEADER not in request.headers
         started = time.perf_counter()
-        self._sampler.begin()
+        if counted:
+            self._sampler.begin()
         status = 500
         try:
             response = Response(200, await worker.infer(request))
@@ -113,7 +118,8 @@ class App:
                 _log.error("%s", error.message)
             return error_response(status, error.message)
         finally:
-            self._sampler.end(worker.model.name, status, time.perf_counter() - started)
+            if counted:
+                self._sampler.end(worker.model.name, status, time.perf_counter() - started)
 
 
 def _allow(request: Request, method: str) -> None:

@@ -74,6 +74,7 @@ class Listening:
         self._loop = asyncio.get_running_loop()
         self._connections: Set[Connection] = set()
         self._arriving: Set[asyncio.Task[None]] = set()
+        self._begun = False
         self._accepting = False
         self._draining = False
         self._empty: Optional[asyncio.Future[None]] = None
@@ -83,8 +84,15 @@ class Listening:
     def accept(self) -> None:
         """Begin to accept."""
         if not self._draining:
-            self._accepting = True
+            self._begun = True
             self._watch()
+
+    def adopt(self, client: socket.socket) -> None:
+        """Answer on a connection that somebody else made."""
+        client.setblocking(False)
+        task = self._loop.create_task(self._adopt(client))
+        self._arriving.add(task)
+        task.add_done_callback(self._adopted)
 
     async def drain(self) -> None:
         """Stop accepting, answer everything that is on its way, return when the last has closed."""
@@ -130,10 +138,7 @@ class Listening:
             self._unwatch()
             self._loop.call_later(_RETRY_S, self._watch)
             return
-        client.setblocking(False)
-        task = self._loop.create_task(self._adopt(client))
-        self._arriving.add(task)
-        task.add_done_callback(self._adopted)
+        self.adopt(client)
         if self._open >= self._limits.connections:
             self._unwatch()
 
@@ -164,5 +169,5 @@ class Listening:
         if self._draining:
             if self._empty is not None and not self._empty.done() and not self._open:
                 self._empty.set_result(None)
-        elif not self._accepting:
+        elif self._begun and not self._accepting:
             self._watch()

@@ -31,12 +31,14 @@ def run(
     http: Optional[str] = None,
     listen_fds: Sequence[int] = (),
     control_fd: Optional[int] = None,
+    probe_fd: Optional[int] = None,
     limits: Optional[Limits] = None,
 ) -> None:
     """Serve a generation's directory (None: the device's current one) until told to drain.
 
     Serves on `http` ("host:port") at once, or on inherited listening sockets: these with a
-    `control_fd` only after the command "accept". Told to drain by the command, by SIGTERM or
+    `control_fd` only after the command "accept". Whoever holds the other end of the connection
+    `probe_fd` is answered from the event "ready" on. Told to drain by the command, by SIGTERM or
     SIGINT, or by the end of the control channel.
     Raises EdgeAIError when the generation cannot be served; the parent is told before.
     """
@@ -44,7 +46,8 @@ def run(
         raise InputError("Where to serve is said with --http or with --listen-fd; give exactly one of them.")
     logging.basicConfig(stream=sys.stderr, format="edgeai: %(message)s", level=logging.WARNING)
     directory = generation or paths.current
-    asyncio.run(_Process(directory, http, listen_fds, control_fd, limits or Limits()).live())
+    process = _Process(directory, http, listen_fds, control_fd, probe_fd, limits or Limits())
+    asyncio.run(process.live())
 
 
 class _Process:
@@ -54,12 +57,14 @@ class _Process:
         http: Optional[str],
         listen_fds: Sequence[int],
         control_fd: Optional[int],
+        probe_fd: Optional[int],
         limits: Limits,
     ) -> None:
         self._directory = directory
         self._http = http
         self._listen_fds = listen_fds
         self._control_fd = control_fd
+        self._probe_fd = probe_fd
         self._limits = limits
         self._control: Optional[Control] = None
 
@@ -102,6 +107,8 @@ class _Process:
                 # Before "ready" is said: a parent that reads it may connect at once.
                 self._accept.set()
                 listening.accept()
+            if self._probe_fd is not None:
+                listening.adopt(socket.socket(fileno=self._probe_fd))
             address = address_of(listeners[0])
             self._tell("ready", address=address, warmup_ms=round(generation.warmup_ms, 1))
             if self._control is None:

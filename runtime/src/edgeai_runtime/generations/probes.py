@@ -1,0 +1,42 @@
+"""probe.json: what a generation answered rightly at its gate, for the keeper to ask it again."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Dict, List, Optional, Sequence
+
+from edgeai_runtime.durable import write_atomic
+from edgeai_runtime.gates.verdict import Verdict
+from edgeai_runtime.generations.manifest import Manifest
+from edgeai_runtime.paths import Paths
+
+SCHEMA = 1
+PROBE_FILE = "probe.json"
+
+
+def write_probes(
+    paths: Paths, manifest: Manifest, verdicts: Sequence[Verdict], before: Optional[Manifest]
+) -> None:
+    """Write one sample for each model: of `verdicts`, and for models not measured now those of `before`.
+
+    The keeper says what is in a sample (its load_samples).
+    """
+    samples = {sample["model"]: sample for sample in _samples(paths, before)} if before else {}
+    for verdict in verdicts:
+        samples.pop(verdict.model, None)
+        if verdict.known is not None:
+            samples[verdict.model] = {
+                "model": verdict.model,
+                "sample": verdict.known.sha256,
+                "content_type": verdict.known.content_type,
+                "expect": {"text": [verdict.known.text]},
+            }
+    kept = [sample for model, sample in sorted(samples.items()) if model in manifest.models]
+    content = json.dumps({"schema": SCHEMA, "samples": kept}, indent=1)
+    write_atomic(paths.generation(manifest.generation) / PROBE_FILE, content.encode())
+
+
+def _samples(paths: Paths, manifest: Manifest) -> List[Dict[str, Any]]:
+    path = paths.generation(manifest.generation) / PROBE_FILE
+    samples: List[Dict[str, Any]] = json.loads(path.read_bytes())["samples"] if path.is_file() else []
+    return samples
