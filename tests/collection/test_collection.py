@@ -29,7 +29,7 @@ SHIPPED = {
     "roles/runtime/meta/argument_specs.yml",
     "runtime/locks/aarch64-cp311-cpu.txt",
     "runtime/pyproject.toml",
-    "runtime/src/edgeai_runtime/keeper.py",
+    "runtime/src/edgeai_keeper/keeper.py",
 }
 WORKSHOP = {"Makefile", "ansible.cfg", "benchmarks", "molecule", "mypy.ini", "ruff.toml", "tests", "tools"}
 

@@ -193,7 +193,7 @@ def test_a_shorter_lifetime_is_signed_at_once(workstation: Workstation) -> None:
 def test_a_changed_runtime_changes_its_wheel_and_only_that(workstation: Workstation) -> None:
     workstation.build()
     before = lock_of(workstation, "x86_64-cp311-cpu")
-    (workstation.runtime / "src" / "edgeai_runtime" / "keeper.py").write_text("NEW = 1\n")
+    (workstation.runtime / "src" / "edgeai_keeper" / "keeper.py").write_text("NEW = 1\n")
     assert workstation.build().changed
     after = lock_of(workstation, "x86_64-cp311-cpu")
     changed = [a["filename"] for a, b in zip(after["wheels"], before["wheels"]) if a != b]

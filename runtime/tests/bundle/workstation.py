@@ -72,10 +72,11 @@ def make_workstation(place: Path) -> Workstation:
         plain = write_wheel(place / machine, "native", {"native.py": f"MACHINE = '{machine}'\n"})
         tag = f"cp311-cp311-manylinux_2_17_{machine}.manylinux2014_{machine}"
         wheels[machine] = plain.replace(index / f"native-1.0-{tag}.whl")
-    package = runtime / "src" / "edgeai_runtime"
-    package.mkdir(parents=True)
-    (package / "__init__.py").write_text("")
-    (package / "keeper.py").write_text("")
+    for name in ("edgeai_keeper", "edgeai_runtime"):
+        package = runtime / "src" / name
+        package.mkdir(parents=True)
+        (package / "__init__.py").write_text("")
+    (runtime / "src" / "edgeai_keeper" / "keeper.py").write_text("")
     (runtime / "pyproject.toml").write_text(PYPROJECT)
     for name in ("README.md", "LICENSE"):
         (runtime / name).write_text("text\n")

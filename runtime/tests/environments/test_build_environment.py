@@ -29,7 +29,6 @@ VERSION = f"{sys.version_info[0]}.{sys.version_info[1]}"
 RUNTIME = {
     "edgeai_runtime/__init__.py": "",
     "edgeai_runtime/cli.py": "import sys\ndef main():\n    print(' '.join(sys.argv[1:]))\n",
-    "edgeai_runtime/keeper.py": "print('I keep')\n",
 }
 
 
@@ -164,7 +163,7 @@ def test_what_a_wheel_lists_is_on_record(place: Place, runtime: Path) -> None:
     packages = next(place.device.environment(lock.digest).glob("lib/python3*/site-packages"))
     info = packages / "edgeai_runtime-1.0.dist-info"
     recorded = dict(line.split(",")[:2] for line in (info / "RECORD").read_text().splitlines())
-    assert recorded["edgeai_runtime/keeper.py"].startswith("sha256=")
+    assert recorded["edgeai_runtime/cli.py"].startswith("sha256=")
     assert "../../../bin/edgeai" in recorded
     assert (info / "INSTALLER").read_text() == "edgeai\n"
 
@@ -243,7 +242,7 @@ def test_what_is_used_is_compiled_while_it_may_be_written(
     compiled = {path.name.split(".")[0] for path in (packages / "numpy" / "__pycache__").iterdir()}
     assert compiled == {"__init__"}
     compiled = {path.name.split(".")[0] for path in (packages / "edgeai_runtime" / "__pycache__").iterdir()}
-    assert compiled == {"__init__", "cli", "keeper"}
+    assert compiled == {"__init__", "cli"}
 
 
 @pytest.fixture
@@ -313,7 +312,7 @@ def test_a_bare_python_builds_it_out_of_the_runtime_wheel(
     wheel = tmp_path / "edgeai_runtime-0-py3-none-any.whl"
     package = Path(edgeai_runtime.__file__).parent
     with zipfile.ZipFile(wheel, "w") as archive:
-        for path in package.rglob("*.py"):
+        for path in package.parent.rglob("*.py"):  # edgeai_keeper as well
             archive.write(path, str(path.relative_to(package.parent)))
     lock = place.offer([runtime])
     # -S: without site-packages, as on a device to which nothing was ever installed.

@@ -16,7 +16,6 @@ import psutil
 import pytest
 from toy import DEVICE, picture, toy_model, toy_release
 
-from edgeai_runtime import keeper
 from edgeai_runtime.errors import KeeperError
 from edgeai_runtime.generations import confirm, trial
 from edgeai_runtime.generations.keeper_client import KeeperClient
@@ -50,7 +49,7 @@ class Bench:
         self._keeper: Optional[subprocess.Popen[bytes]] = None
 
     def start(self) -> None:
-        command = [sys.executable, str(keeper.__file__), "--root", str(self.paths.root), "--http", self.http]
+        command = [sys.executable, "-m", "edgeai_keeper", "--root", str(self.paths.root), "--http", self.http]
         with open(self.paths.root / "keeper.log", "ab") as log:
             self._keeper = subprocess.Popen(command, stderr=log)
         wait_for(self._settled, "the keeper to serve what is confirmed")

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Optional
 
 import pytest
+from edgeai_keeper.keeper import Timing
 
 from edgeai_runtime.errors import KeeperError
 from edgeai_runtime.generations.keeper_client import KeeperClient
-from edgeai_runtime.keeper import Timing
 from edgeai_runtime.paths import Paths
 from edgeai_runtime.trust.store import blob_path
 
@@ -37,7 +37,7 @@ FAST = {
 }
 LAUNCH = """
 import json, sys
-from edgeai_runtime.keeper import Keeper, Timing
+from edgeai_keeper.keeper import Keeper, Timing
 sys.exit(Keeper(sys.argv[1], sys.argv[2], timing=Timing(**json.loads(sys.argv[3]))).run())
 """
 PASS_SOCKET = """

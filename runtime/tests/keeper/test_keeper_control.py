@@ -13,7 +13,7 @@ from typing import Any, Dict
 import pytest
 from keeper_device import PATIENCE_S, Device
 
-from edgeai_runtime import keeper
+from edgeai_runtime.environments.commands import keeper_archive
 from edgeai_runtime.errors import KeeperError
 from edgeai_runtime.generations.keeper_client import KeeperClient
 from edgeai_runtime.paths import Paths
@@ -21,7 +21,10 @@ from edgeai_runtime.paths import Paths
 
 def run_keeper(root: Path, http: str = "127.0.0.1:0") -> subprocess.CompletedProcess[str]:
     """The file itself, as provisioning copies it: without our package on its path."""
-    command = [sys.executable, "-I", keeper.__file__, "--root", str(root), "--http", http]
+    file = root / "keeper"
+    file.write_bytes(keeper_archive())
+    # As it lies on a device: nothing but the standard library is there.
+    command = [sys.executable, "-I", "-S", str(file), "--root", str(root), "--http", http]
     return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
 
 

@@ -16,6 +16,7 @@ from edgeai_runtime.release import file_sha256
 
 # The time of every file in the wheel: where zip's calendar starts.
 EPOCH = "315532800"
+PACKAGES = ("edgeai_keeper", "edgeai_runtime")
 
 
 def build_runtime_wheel(runtime_dir: Path, cache: Path, progress: Callable[[str], None]) -> Path:
@@ -38,8 +39,8 @@ def build_runtime_wheel(runtime_dir: Path, cache: Path, progress: Callable[[str]
 
 def _sources(runtime_dir: Path) -> List[Path]:
     """What the wheel is made of, in a fixed order."""
-    package = (runtime_dir / "src" / "edgeai_runtime").rglob("*")
-    files = sorted(path for path in package if path.is_file() and path.suffix != ".pyc")
+    found = [path for name in PACKAGES for path in (runtime_dir / "src" / name).rglob("*")]
+    files = sorted(path for path in found if path.is_file() and path.suffix != ".pyc")
     return [runtime_dir / name for name in ("pyproject.toml", "README.md", "LICENSE")] + files
 
 

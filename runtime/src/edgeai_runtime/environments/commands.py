@@ -6,14 +6,19 @@ nothing that this user could have changed.
 
 from __future__ import annotations
 
+import importlib.util
+import io
+import marshal
 import os
 import pkgutil
 import shlex
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, List
 
-import edgeai_runtime
+import edgeai_keeper
+
 from edgeai_runtime.durable import write_atomic
 from edgeai_runtime.environments.build import is_complete
 from edgeai_runtime.errors import BuildError
@@ -61,9 +66,6 @@ def _is_ours(path: Path) -> bool:
 
 
 def _contents(paths: Paths, program: Path) -> Dict[str, bytes]:
-    keeper = pkgutil.get_data(edgeai_runtime.__name__, "keeper.py")
-    if keeper is None:
-        raise BuildError("the runtime that runs this has no keeper.py; build the bundle again.")
     command = f"{shlex.quote(str(program))} --root {shlex.quote(str(paths.root))}"
     owner = owner_of(paths)
     script = """#!/bin/sh
@@ -76,4 +78,36 @@ export ORT_DISABLE_TELEMETRY=1
 """
     script += f"""exec {command} "$@"
 """
-    return {"edgeai": script.encode(), "keeper": keeper}
+    return {"edgeai": script.encode(), "keeper": keeper_archive()}
+
+
+def keeper_archive() -> bytes:
+    """The package edgeai_keeper as one file that Python runs (zipapp); equal sources give equal bytes.
+
+    Each module is in it compiled as well, by the Python that provisions: compiling at each start
+    would leave the keeper some 4 MB larger. Another Python takes the source.
+    """
+    names = sorted(module.name for module in pkgutil.iter_modules(edgeai_keeper.__path__))
+    modules = {f"edgeai_keeper/{name}": _source(f"{name}.py") for name in ("__init__", *names)}
+    modules["__main__"] = b"from edgeai_keeper import __main__\n\nraise SystemExit(__main__.main())\n"
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as writer:
+        for name, source in modules.items():
+            for suffix, data in ((".py", source), (".pyc", _compiled(name, source))):
+                writer.writestr(zipfile.ZipInfo(name + suffix), data)  # of 1980: the same each time
+    return archive.getvalue()
+
+
+def _source(name: str) -> bytes:
+    data = pkgutil.get_data(edgeai_keeper.__name__, name)
+    if data is None:
+        raise BuildError(f"the runtime that runs this has no {name} of the keeper; build the bundle again.")
+    return data
+
+
+def _compiled(name: str, source: bytes) -> bytes:
+    """What PEP 552 calls an unchecked hash-based pyc."""
+    code = compile(source, f"{name}.py", "exec", dont_inherit=True)
+    flags = (1).to_bytes(4, "little")
+    # Version 2 of marshal knows no references, whose number would depend on what else was loaded.
+    return importlib.util.MAGIC_NUMBER + flags + importlib.util.source_hash(source) + marshal.dumps(code, 2)

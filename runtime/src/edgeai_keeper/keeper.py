@@ -1,57 +1,35 @@
-"""The keeper: the small parent process that holds a device's sockets and takes a bad generation back.
-
-It starts the current generation as a child, puts a new one beside it on the same listening
-sockets, asks it what it must know, and returns to the last confirmed generation when the new one
-is worse, with nobody connected. It is the only writer of state.json. One file, standard library
-only, Python 3.8 or newer: provisioning copies it to opt/edgeai/bin/keeper and generations never
-replace it.
-
-    python3 keeper --root / --http 127.0.0.1:8080
+"""What happens to generations: they start, are tried, are taken back, are restarted.
 
 One loop in one thread: `selectors` brings events, and a tick looks at what should have happened
 by now. Nothing waits in between: a switch is a Takeover that events carry forward, and a Probe is
 one question to a generation whose answer its gate has written down.
-
-Control (run/edgeai/keeper.sock) is one JSON line in, one out: {"command": "status"},
-{"command": "switch", "generation": N}, {"command": "confirm", "generation": N}, {"command": "revert"}.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
-import fcntl
 import json
 import math
 import os
-import re
 import selectors
 import signal
 import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional
+from typing import Any, Dict, List, NamedTuple, Optional
 
-# --- Constants and small things -------------------------------------------------------------------
+from edgeai_keeper.basics import Json, Refused, Reply, no_reply, number, say, send_line, timestamp
+from edgeai_keeper.child import Child, orphans
+from edgeai_keeper.control import Control
+from edgeai_keeper.listeners import Listeners
+from edgeai_keeper.machine import available_mb, boot_id, notify, uptime
+from edgeai_keeper.probe import Probe, load_samples
+from edgeai_keeper.state import append_journal, load_state, write_state
 
-SCHEMA = 1  # of state.json
 ATTEMPTS = 3  # starts that a generation on trial has
 HISTORY = 50  # verdicts kept in state.json
-LINE_LIMIT = 1 << 16  # bytes of one JSON line
-ANSWER_LIMIT = 1 << 22  # bytes of an answer to a probe
 WRONG_ANSWERS = 2  # in a row, before what answers so is given up
 TIMED = 100  # requests from which a p99 is compared
-FIRST_PASSED_FD = 3  # sd_listen_fds(3)
-HTTP_SOCKET = "http.sock"  # beside the control socket; what programs on the device itself use
-
-Json = Dict[str, Any]
-Reply = Callable[[Json], None]
-
-
-def no_reply(answer: Json) -> None:
-    """For what nobody asked for."""
 
 
 class Timing(NamedTuple):
@@ -66,301 +44,6 @@ class Timing(NamedTuple):
     backoff_first: float = 0.5  # before a restart; doubles with each failure
     backoff_last: float = 30.0
     calm: float = 600.0  # without a failure: back-off and alarm are forgotten
-
-
-class Refused(Exception):
-    """What was asked cannot be done; the text is one sentence for the user."""
-
-
-def say(text: str) -> None:
-    with contextlib.suppress(OSError):
-        print(f"keeper: {text}", file=sys.stderr, flush=True)
-
-
-def timestamp() -> str:
-    """Now as ISO-8601 UTC with milliseconds."""
-    now = time.time()
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now * 1000) % 1000:03d}+00:00"
-
-
-def uptime() -> float:
-    """Seconds since boot, sleep included: what a trial's deadline is measured with."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
-
-
-def boot_id() -> str:
-    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-
-
-def parse_line(line: bytes) -> Optional[Json]:
-    """The JSON object on a line, or None."""
-    try:
-        message = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    return message if isinstance(message, dict) else None
-
-
-def send_line(to: socket.socket, message: Json) -> None:
-    """Send without waiting; whoever is gone or does not read has no claim to it."""
-    with contextlib.suppress(OSError):
-        to.send(json.dumps(message).encode() + b"\n")
-
-
-def number(table: Json, key: str, default: Optional[float] = None, whole: bool = False) -> Any:
-    """A number of at least 0 from a request. Raises Refused."""
-    value: Any = table.get(key, default)
-    kinds = int if whole else (int, float)
-    if isinstance(value, bool) or not isinstance(value, kinds) or not 0 <= value < math.inf:
-        raise Refused(f"{key} is {value!r}, expected a {'whole ' * whole}number from 0; correct the request.")
-    return value
-
-
-def available_mb() -> float:
-    """What a new process can have, in MiB (MemAvailable of proc(5))."""
-    found = re.search(rb"MemAvailable: *(\d+) kB", Path("/proc/meminfo").read_bytes())
-    return int(found[1]) / 1024 if found else math.inf
-
-
-@contextlib.contextmanager
-def short(path: Path) -> Iterator[str]:
-    """A name for a Unix socket, whose path holds 107 bytes (unix(7)) where a root may be longer."""
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        yield f"/proc/self/fd/{directory}/{path.name}"
-    finally:
-        os.close(directory)
-
-
-def listen_unix(path: Path, mode: int, backlog: int) -> socket.socket:
-    """Listen on a Unix socket that those may connect to whom `mode` lets write."""
-    with contextlib.suppress(FileNotFoundError):
-        path.unlink()  # left by a keeper that was killed
-    listener = socket.socket(socket.AF_UNIX)
-    mask = os.umask(0o777 & ~mode)
-    with short(path) as name:
-        listener.bind(name)
-    os.umask(mask)
-    listener.listen(backlog)
-    listener.setblocking(False)
-    return listener
-
-
-def notify(message: str) -> None:
-    """Tell systemd (sd_notify(3)); without systemd nothing happens."""
-    address = os.environ.get("NOTIFY_SOCKET", "")
-    if address:
-        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as to:
-            to.setblocking(False)
-            to.sendto(message.encode(), "\0" + address[1:] if address[0] == "@" else address)
-
-
-# --- State and journal: what survives a power cut -------------------------------------------------
-
-
-def load_state(path: Path) -> Json:
-    """Read state.json; a device without one has no generation. Raises Refused."""
-    state: Json = {"schema": SCHEMA, "current": None, "confirmed": None, "trial": None}
-    state.update(last_reverted=None, history=[], ready_timeout_s=0, memory_mb=0.0)
-    try:
-        found = json.loads(path.read_bytes())
-        schema = found["schema"]
-    except FileNotFoundError:
-        return state
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise Refused(f"{path} cannot be read ({error!r}); restore it or remove it.") from None
-    if schema != SCHEMA:
-        raise Refused(
-            f"{path} has schema {schema!r} and this keeper knows {SCHEMA}; "
-            "provision the device with the version that wrote it."
-        )
-    state.update(found)
-    return state
-
-
-def fsync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def write_state(path: Path, current: Path, state: Json) -> None:
-    """Write state.json atomically, then let the link opt/current follow it. Raises OSError."""
-    beside = path.with_name("state.json.new")
-    with open(beside, "w", encoding="utf-8") as file:
-        json.dump(state, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
-    fsync_directory(path.parent)
-    link = current if state["current"] is None else current.with_name("current.new")
-    with contextlib.suppress(FileNotFoundError):
-        link.unlink()
-    if state["current"] is not None:
-        link.symlink_to(f"generations/{state['current']}")
-        link.replace(current)
-    fsync_directory(current.parent)
-
-
-def append_journal(path: Path, event: str, actor: str, fields: Json) -> None:
-    """Append one JSON line and make it durable. Raises OSError."""
-    line = json.dumps({"time": timestamp(), "event": event, "actor": actor, **fields}, ensure_ascii=False)
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
-    try:
-        os.write(descriptor, line.encode(errors="backslashreplace") + b"\n")  # a lone surrogate is JSON so
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-# --- Child: one serving process and the channel to it ---------------------------------------------
-
-
-class Child:
-    """A generation's process. JSON lines go both ways over a socket pair; no method waits.
-
-    `samples` are what it must know (see load_samples); over `aside` it answers before it accepts.
-    """
-
-    def __init__(
-        self, generation: int, command: List[str], listeners: List[socket.socket], samples: List[Json]
-    ) -> None:
-        self.generation, self.samples = generation, samples
-        self.ready = False
-        self.heard = time.monotonic()
-        self.heartbeat: Json = {}
-        self.failure = ""  # its own words
-        self.kill_at = math.inf
-        self.rest = b""
-        self.channel, theirs = socket.socketpair()
-        self.aside, their_aside = socket.socketpair()
-        for end in (self.channel, self.aside):
-            end.setblocking(False)
-        numbers = [listener.fileno() for listener in listeners]
-        options = [word for fd in numbers for word in ("--listen-fd", str(fd))]
-        of_systemd = ("NOTIFY_", "LISTEN_", "WATCHDOG_")  # meant for the keeper alone
-        environment = {key: value for key, value in os.environ.items() if not key.startswith(of_systemd)}
-        environment["ORT_DISABLE_TELEMETRY"] = "1"
-        try:
-            self.process = subprocess.Popen(
-                [*command, *options, f"--control-fd={theirs.fileno()}", f"--probe-fd={their_aside.fileno()}"],
-                stdin=subprocess.DEVNULL,
-                stdout=sys.stderr.fileno(),
-                pass_fds=[*numbers, theirs.fileno(), their_aside.fileno()],
-                env=environment,
-                cwd="/",
-                start_new_session=True,  # Ctrl-C is for the keeper, which drains the child
-            )
-        except OSError as error:
-            self.channel.close()
-            self.aside.close()
-            raise Refused(f"{command[0]} cannot be started ({error.strerror})") from None
-        finally:
-            theirs.close()
-            their_aside.close()
-
-    def messages(self) -> List[Json]:
-        """What it has said since the last call; a line that is no JSON object is passed over."""
-        for _turn in range(16):  # more than the socket's buffer holds, yet not without end
-            try:
-                data = self.channel.recv(LINE_LIMIT)
-            except BlockingIOError:
-                break
-            except OSError:
-                data = b""
-            if not data:
-                self.channel.close()
-                break
-            self.rest += data
-        *lines, self.rest = self.rest.split(b"\n")
-        self.rest = self.rest[-LINE_LIMIT:]
-        return [message for message in map(parse_line, lines) if message is not None]
-
-    def ended(self) -> str:
-        """How it ended; empty while it runs."""
-        code = self.process.poll()
-        if code is None:
-            return ""
-        how = f"exit code {code}" if code >= 0 else f"killed by signal {-code}"
-        return f"{self.failure} ({how})" if self.failure else f"its process ended ({how})"
-
-
-def orphans(root: Path) -> List[int]:
-    """Serving processes of this root whose keeper was killed: until they end they hold the port."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            command = (entry / "cmdline").read_bytes()
-            if b"\0--root\0%b\0serve\0" % os.fsencode(root) in command and b"\0--listen-fd\0" in command:
-                found.append(int(entry.name))
-    return found
-
-
-# --- Probe: a golden sample that a generation answered rightly before -----------------------------
-
-
-def load_samples(generation: Path, store: Path) -> List[Json]:
-    """What the gate left in probe.json, each with its content; nothing where it measured nothing.
-
-    A sample is {"model", "sample": the sha256 of its content in the store, "content_type",
-    "expect": the data of some outputs by their names}. Raises Refused.
-    """
-    path = generation / "probe.json"
-    if not path.is_file():
-        return []
-    try:
-        samples: List[Json] = json.loads(path.read_bytes())["samples"]
-        for sample in samples:
-            digest = sample["sample"]
-            sample["content"] = (store / digest[:2] / digest).read_bytes()
-            sample["expect"].items()
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Refused(f"{path} or a sample it names cannot be read ({error!r}).") from None
-    return samples
-
-
-class Probe:
-    """One sample on its way to a child, over a connection that is not waited for."""
-
-    def __init__(self, child: Child, sample: Json, connection: socket.socket) -> None:
-        self.child, self.sample, self.connection = child, sample, connection
-        self.begun = time.monotonic()
-        self.requests = child.heartbeat.get("requests", 0)
-        self.unsent = (
-            f"POST /v2/models/{sample['model']}/infer HTTP/1.1\r\nHost: keeper\r\nX-EdgeAI-Probe: 1\r\n"
-            f"Content-Type: {sample['content_type']}\r\nContent-Length: {len(sample['content'])}\r\n\r\n"
-        ).encode() + sample["content"]
-        self.answer = b""
-
-    def go_on(self) -> Optional[str]:
-        """Why the answer is wrong, "" when it is right, None while it is on its way."""
-        try:
-            if self.unsent:
-                self.unsent = self.unsent[self.connection.send(self.unsent) :]
-                return None
-            data = self.connection.recv(LINE_LIMIT)
-        except BlockingIOError:
-            return None
-        except OSError as error:
-            return f"it did not answer ({error.strerror})"
-        self.answer += data
-        head, _blank, body = self.answer.partition(b"\r\n\r\n")
-        length = re.search(rb"\r\ncontent-length: *(\d+)", head, re.IGNORECASE)
-        whole = length is not None and len(body) >= int(length[1])
-        if data and not whole and len(self.answer) < ANSWER_LIMIT:
-            return None
-        return self.judge(head, body) if whole else "it broke its answer off"
-
-    def judge(self, head: bytes, body: bytes) -> str:
-        answer, status = parse_line(body) or {}, head[9:12].decode(errors="replace")
-        if status != "200":
-            return f"it answered {status}: {str(answer.get('error'))[:300].rstrip('.')}"
-        outputs = answer.get("outputs")
-        found = {o.get("name"): o.get("data") for o in outputs or () if isinstance(o, dict)}
-        wrong = {name: data for name, data in self.sample["expect"].items() if found.get(name) != data}
-        return "; ".join(f"{name} is {found.get(name)!r}, expected {wrong[name]!r}"[:300] for name in wrong)
 
 
 class Takeover:
@@ -386,27 +69,19 @@ class Takeover:
         self.unasked: List[Json] = []  # the samples it has not answered yet
 
 
-# --- Keeper ---------------------------------------------------------------------------------------
-
-
 class Keeper:
     """Serves the current generation of the device at `root` on `http` ("host:port")."""
 
     def __init__(self, root: str, http: str, actor: str = "keeper", timing: Optional[Timing] = None) -> None:
-        host, _colon, port = http.rpartition(":")
-        if not host or not port.isdigit():
-            raise Refused(f"{http!r} is not where HTTP can be served; write it as HOST:PORT.")
-        self.http, self.actor, self.timing = http, actor, timing or Timing()
-        self.address = (host.strip("[]"), int(port))
-        self.family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self.actor, self.timing = actor, timing or Timing()
         self.root = Path(root).resolve()
         self.opt, self.var = self.root / "opt/edgeai", self.root / "var/lib/edgeai"
         self.run_directory = self.root / "run/edgeai"
-        self.control = self.run_directory / "keeper.sock"
         self.state: Json = {}
         self.selector = selectors.DefaultSelector()
-        self.listeners: List[socket.socket] = []
-        self.inherited = False  # systemd's listeners are not ours to close
+        self.listeners = Listeners(http, self.run_directory / "http.sock")
+        commands = {name: getattr(self, name) for name in ("status", "switch", "confirm", "revert")}
+        self.control = Control(self.root, self.selector, commands)
         self.serving: Optional[Child] = None
         self.takeover: Optional[Takeover] = None
         self.leaving: List[Child] = []
@@ -455,7 +130,7 @@ class Keeper:
         self.forgive()
         if fallback is None:
             self.part(self.serving)
-            self.go_idle()
+            self.listeners.close()
             reply({"ok": True, "generation": None})
         else:
             self.begin(Takeover(fallback, self.patience(), reply, memory_mb=self.state["memory_mb"]))
@@ -490,7 +165,7 @@ class Keeper:
     def launch(self, takeover: Takeover) -> None:
         takeover.due = time.monotonic() + takeover.ready_s
         try:
-            self.listen()
+            self.listeners.open()
             takeover.child = child = self.start(takeover.generation)
             self.selector.register(child.channel, selectors.EVENT_READ, lambda: self.hear(child))
         except Refused as error:
@@ -518,7 +193,7 @@ class Keeper:
             samples = load_samples(directory, self.opt / "store/sha256")
         except Refused as error:  # what served before shall serve again, unasked
             samples, self.alarms["samples"] = [], str(error)
-        return Child(generation, [*command, "--generation", str(directory)], self.listeners, samples)
+        return Child(generation, [*command, "--generation", str(directory)], self.listeners.sockets, samples)
 
     def hear(self, child: Child) -> None:
         for message in child.messages():
@@ -580,7 +255,8 @@ class Keeper:
             self.record(takeover.generation, "failed", reason)
             actor = takeover.trial["actor"]
             self.save("switch_failed", actor, generation=takeover.generation, reason=reason)
-            self.go_idle()
+            if self.state["current"] is None:
+                self.listeners.close()
         self.abandon_takeover(reason)
 
     def abandon_takeover(self, reason: str) -> None:
@@ -612,25 +288,15 @@ class Keeper:
         now, probe = time.monotonic(), self.probe
         if probe is None:
             if now >= self.probe_at and child.samples and not self.leaving:
-                self.probe_at = now + 1.0  # where the backlog is full
-                self.connect(child)
+                self.probe_at = now + 1.0  # again, where the backlog is full
+                with contextlib.suppress(OSError):
+                    self.ask(Probe(child, child.samples[0], self.listeners.connect()))
+                    child.samples.append(child.samples.pop(0))
         elif now - probe.begun > self.timing.answer:
             answered = child.heartbeat.get("requests", 0)
             if answered == probe.requests:
                 self.give_up(child, f"a golden sample was not answered within {self.timing.answer:g} s")
             probe.begun, probe.requests = now, answered  # it has much to do, and does it
-
-    def connect(self, child: Child) -> None:
-        connection = socket.socket(socket.AF_UNIX)
-        connection.setblocking(False)
-        try:
-            with short(self.run_directory / HTTP_SOCKET) as name:
-                connection.connect(name)
-        except OSError:
-            connection.close()
-            return
-        child.samples.append(child.samples.pop(0))
-        self.ask(Probe(child, child.samples[-1], connection))
 
     def ask(self, probe: Probe) -> None:
         self.probe = probe
@@ -694,7 +360,7 @@ class Keeper:
             self.take_back(f"it was started {ATTEMPTS} times and did not stay up, last: {last}")
             return
         try:
-            self.listen()  # first: a port that is taken is no fault of a generation on trial
+            self.listeners.open()  # first: a port that is taken is no fault of a generation on trial
         except Refused as error:
             self.count_failure(str(error))
             return
@@ -708,105 +374,19 @@ class Keeper:
         """Seconds that a restart may take: as many as any switch here was given."""
         return float(max(self.timing.ready, self.state["ready_timeout_s"]))
 
-    # Listeners: bound when first needed, or taken from systemd.
-
-    def listen(self) -> None:
-        if self.listeners:
-            return
-        if os.environ.get("LISTEN_PID") == str(os.getpid()):
-            self.inherited = True
-            count = int(os.environ["LISTEN_FDS"])
-            self.listeners = [socket.socket(fileno=FIRST_PASSED_FD + index) for index in range(count)]
-        else:
-            try:  # create_server sets SO_REUSEADDR
-                server = socket.create_server(self.address, family=self.family, backlog=1024)
-            except OSError as error:
-                raise Refused(f"{self.http} cannot be listened on ({error.strerror})") from None
-            aside = listen_unix(self.run_directory / HTTP_SOCKET, mode=0o666, backlog=1024)
-            self.listeners = [server, aside]
-        for listener in self.listeners:
-            listener.setblocking(False)  # old and new child both accept, and one comes too late
-
-    def go_idle(self) -> None:
-        """With nothing to serve a client is refused at once, instead of waiting in the backlog."""
-        if self.state["current"] is None:
-            self.close_listeners()
-
-    def close_listeners(self) -> None:
-        """Systemd's stay open."""
-        while self.listeners and not self.inherited:
-            listener = self.listeners.pop()
-            if listener.family == socket.AF_UNIX:
-                (self.run_directory / HTTP_SOCKET).unlink()
-            listener.close()
-
     def port_is_ours(self) -> bool:
         """False while the child of a keeper that was killed finishes its requests on the port."""
-        waiting = [] if self.listeners else orphans(self.root)
+        waiting = [] if self.listeners.sockets else orphans(self.root)
         if waiting and time.monotonic() - self.begun > self.timing.drain:
             for pid in waiting:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
         return not waiting
 
-    # Control socket: one JSON line in, one out.
-
-    def open_control(self) -> None:
-        """Take the lock of this root, then bind the socket. Raises Refused."""
-        lock = os.open(self.control.with_name("keeper.lock"), os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # until this process ends
-        except BlockingIOError:
-            holder = os.read(lock, 20).decode()
-            raise Refused(f"process {holder} is the keeper of {self.root} already; stop it first.") from None
-        os.ftruncate(lock, 0)
-        os.write(lock, str(os.getpid()).encode())
-        control = listen_unix(self.control, mode=0o600, backlog=16)
-        self.selector.register(control, selectors.EVENT_READ, lambda: self.on_connect(control))
-
-    def on_connect(self, control: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            connection, _peer = control.accept()
-            connection.setblocking(False)
-            line = bytearray()
-            self.selector.register(
-                connection, selectors.EVENT_READ, lambda: self.on_request(connection, line)
-            )
-
-    def on_request(self, connection: socket.socket, line: bytearray) -> None:
-        data = b""
-        with contextlib.suppress(OSError):
-            data = connection.recv(LINE_LIMIT)
-        line += data
-        if not data or len(line) > LINE_LIMIT:
-            self.close(connection)
-        elif data.endswith(b"\n"):
-
-            def reply(answer: Json) -> None:
-                send_line(connection, answer)
-                connection.close()
-
-            self.selector.unregister(connection)
-            try:
-                self.obey(parse_line(bytes(line)) or {}, reply)
-            except Refused as error:
-                reply({"ok": False, "error": str(error)})
-
-    def obey(self, request: Json, reply: Reply) -> None:
-        commands: Dict[str, Callable[[Json, Reply], None]] = {
-            "status": self.status,
-            "switch": self.switch,
-            "confirm": self.confirm,
-            "revert": self.revert,
-        }
-        name = request.get("command")
-        if not isinstance(name, str) or name not in commands:
-            raise Refused(f"unknown command {name!r}, expected one of: {', '.join(commands)}.")
-        if self.stopping and name != "status":
-            raise Refused("the keeper is stopping; ask again when it was started again.")
-        commands[name](request, reply)
+    # What is asked on the control socket.
 
     def switch(self, request: Json, reply: Reply) -> None:
+        self.still_here()
         generation, running = number(request, "generation", whole=True), self.state["trial"]
         if running is not None:
             raise Refused(f"generation {running['generation']} is on trial; confirm or revert it first.")
@@ -837,6 +417,7 @@ class Keeper:
         self.begin(Takeover(generation, ready_s, reply, trial, trial["memory_mb"]))
 
     def confirm(self, request: Json, reply: Reply) -> None:
+        self.still_here()
         generation, trial = number(request, "generation", whole=True), self.state["trial"]
         if trial is not None or generation != self.state["confirmed"]:
             if trial is None or trial["generation"] != generation:
@@ -849,7 +430,12 @@ class Keeper:
             self.save("confirmed", str(request.get("actor", "")), generation=generation)
         reply({"ok": True, "generation": generation})
 
+    def still_here(self) -> None:
+        if self.stopping:
+            raise Refused("the keeper is stopping; ask again when it was started again.")
+
     def revert(self, request: Json, reply: Reply) -> None:
+        self.still_here()
         if self.state["trial"] is None:
             raise Refused("no generation is on trial, so there is nothing to revert.")
         self.take_back(str(request.get("reason", "asked for"))[:500], str(request.get("actor", "")), reply)
@@ -871,7 +457,7 @@ class Keeper:
             "alarms": list(self.alarms.values()),
             "pid": os.getpid(),
             "child_pid": serving.process.pid if serving else None,
-            "http": self.http,
+            "http": self.listeners.http,
             "history": state["history"],
         }
         reply(answer)
@@ -894,7 +480,7 @@ class Keeper:
         """Keep the device until SIGTERM; returns the exit status. Raises Refused or OSError at the start."""
         for directory in (self.opt, self.var, self.run_directory):
             directory.mkdir(parents=True, exist_ok=True)
-        self.open_control()
+        self.control.open()
         self.state = load_state(self.var / "state.json")
         trial = self.state["trial"]
         if trial is not None and trial["boot_id"] != boot_id():
@@ -907,8 +493,8 @@ class Keeper:
             for key, _events in self.selector.select(self.timing.tick):
                 key.data()
             self.tick()
-        self.close_listeners()
-        self.control.unlink()
+        self.listeners.close()
+        self.control.close()
         return 0
 
     def catch_signals(self) -> None:
@@ -996,20 +582,3 @@ class Keeper:
         with contextlib.suppress(KeyError, ValueError):
             self.selector.unregister(end)
         end.close()
-
-
-def main(arguments: Optional[List[str]] = None) -> int:
-    parser = argparse.ArgumentParser(prog="keeper", description="Keep a device's generations serving.")
-    parser.add_argument("--root", default="/", help="the device's root directory (default: /)")
-    parser.add_argument("--http", required=True, metavar="HOST:PORT", help="where generations serve")
-    parser.add_argument("--actor", default="keeper", help="who the journal names for the keeper's own acts")
-    options = parser.parse_args(arguments)
-    try:
-        return Keeper(options.root, options.http, options.actor).run()
-    except (Refused, OSError) as error:
-        say(str(error))
-        return 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())
