@@ -165,7 +165,8 @@ from typing import Any, Dict
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.edgeai.fleet.plugins.module_utils.edgeai_command import device_argument_spec
-from ansible_collections.edgeai.fleet.plugins.module_utils.tuning import System, Tuner, Untunable
+from ansible_collections.edgeai.fleet.plugins.module_utils.tuning import Tuner
+from ansible_collections.edgeai.fleet.plugins.module_utils.tuning_ways import System, Untunable
 
 WORDS: Dict[str, Any] = {"type": "list", "elements": "str"}
 PATTERNS: Dict[str, Any] = {"type": "list", "elements": "str", "default": []}
