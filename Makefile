@@ -10,7 +10,7 @@ export ORT_DISABLE_TELEMETRY := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help setup dev demo test lint sanity format test-runtime test-plugins test-example test-collection \
-	test-integration test-demo test-hosts test-industrial-pc changelog locks clean
+	test-integration test-demo test-hosts test-industrial-pc test-switches changelog locks clean
 
 help: ## Say what can be typed
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ format: dev ## Put the Python code into shape, and the tables of variables
 
 test-runtime: dev ## Test the runtime on every Python found among 3.8, 3.10, 3.11, 3.13
 	@$(BIN)/python tools/test_runtime.py
+
+test-switches: dev ## Switch model and runtime 50 times each under load; no request may be lost
+	cd runtime && EDGEAI_SWITCHES=50 ../$(BIN)/python -m pytest -q -s tests/generations/test_under_load.py
 
 test-plugins: dev ## Test modules, filters and callback here and on the oldest and newest ansible-core
 	$(BIN)/python -m pytest -q --numprocesses auto tests/unit
