@@ -56,12 +56,12 @@ def serve() -> Iterator[Serve]:
 @pytest.fixture
 def trust(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Trust one CA as a device does."""
-    from edgeai_runtime.cli import _trust_depot
+    from edgeai_runtime.commands import trust_depot
 
     def set_it(ca: str) -> None:
         monkeypatch.setenv("SSL_CERT_FILE", "")  # so that both are put back at the end
         monkeypatch.setenv("SSL_CERT_DIR", "")
-        _trust_depot(Path(ca))
+        trust_depot(Path(ca))
 
     return set_it
 

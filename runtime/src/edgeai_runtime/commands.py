@@ -1,0 +1,237 @@
+"""What each command of `edgeai` does: arguments in, one function called, its result as a dict.
+
+Every command imports what it needs when it runs: `environment build` works straight
+out of the wheel with the standard library alone, and `serve` loads nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+from pathlib import Path
+from typing import Any, Callable, Dict
+
+from edgeai_runtime.errors import InputError
+from edgeai_runtime.paths import Paths
+
+Progress = Callable[[str], None]
+Result = Dict[str, Any]
+Command = Callable[[argparse.Namespace, Paths, Progress], Result]
+
+
+def release_check(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
+    from edgeai_runtime.release import read_source
+    from edgeai_runtime.serving import pipeline
+
+    release, _files = read_source(args.directory)
+    pipeline.check(release.pipeline, f"{args.directory}/release.toml")
+    sets = release.sets
+    return {
+        "name": release.name,
+        "version": release.version,
+        "digest": release.digest,
+        "samples": {
+            "calibration": len(sets.calibration),
+            "selection": len(sets.selection),
+            "golden": len(sets.golden),
+        },
+        "actions": [
+            f"{release.name} {release.version} is a complete release with {len(sets.golden)} golden samples"
+        ],
+    }
+
+
+def bundle_build(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
+    from edgeai_runtime.bundle import build
+
+    return _as_dict(
+        build(
+            output=args.output,
+            keys_dir=args.keys,
+            cache_dir=args.cache,
+            runtime_dir=args.runtime,
+            targets=args.target,
+            release_dirs=args.release,
+            expires_days=args.expires_days,
+            debian=args.debian,
+            **({"debian_packages": args.debian_package} if args.debian_package else {}),
+            debian_sources=args.debian_sources,
+            debian_refresh=args.debian_refresh,
+            own_wheels=dict(args.wheels),
+            check=args.check,
+            progress=progress,
+        )
+    )
+
+
+def bundle_show(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
+    from edgeai_runtime.trust import show_bundle
+
+    if args.ca is not None:
+        trust_depot(args.ca)
+    return _as_dict(show_bundle(depot_url=args.depot, root_json=args.root_json))
+
+
+def bundle_certificate(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
+    from edgeai_runtime.bundle.certificate import make_certificate
+
+    return _as_dict(make_certificate(args.keys, args.name, days=args.days, check=args.check))
+
+
+def depot(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
+    from edgeai_runtime.depot import serve
+
+    serve(args.directory, args.http)
+    return {}
+
+
+def environment_build(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
+    from edgeai_runtime.environments import build_from_depot
+
+    return _as_dict(
+        build_from_depot(
+            paths,
+            lock_sha256=args.lock_sha256,
+            depot_url=args.depot,
+            python=args.python,
+            check=args.check,
+            progress=progress,
+        )
+    )
+
+
+def debian_install(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
+    from edgeai_runtime.debian import install
+
+    return _as_dict(install(paths, args.lock_sha256, args.depot, args.package, args.check, progress))
+
+
+def fetch(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
+    from edgeai_runtime.settings import load_device
+    from edgeai_runtime.trust import fetch_release
+
+    return _as_dict(fetch_release(paths, load_device(paths), args.name, args.version, args.check, progress))
+
+
+def convert(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
+    from edgeai_runtime.convert import convert_release
+    from edgeai_runtime.settings import load_device
+    from edgeai_runtime.trust import load_release
+
+    device = load_device(paths)
+    release = load_release(paths, args.name, args.version)
+    return _as_dict(convert_release(paths, device, release, args.check, progress))
+
+
+def trial(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
+    from edgeai_runtime.generations import trial
+    from edgeai_runtime.settings import load_device
+    from edgeai_runtime.trust import load_release
+
+    return _as_dict(
+        trial(
+            paths,
+            load_device(paths),
+            release=load_release(paths, *args.release) if args.release else None,
+            environment=args.environment,
+            deadline_s=args.deadline,
+            actor=args.actor,
+            check=args.check,
+            progress=progress,
+        )
+    )
+
+
+def soak(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
+    from edgeai_runtime.generations import soak
+
+    return _as_dict(soak(paths, args.seconds, progress))
+
+
+def confirm(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
+    from edgeai_runtime.generations import confirm
+
+    return _as_dict(confirm(paths, actor=args.actor, check=args.check))
+
+
+def rollback(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
+    from edgeai_runtime.generations import rollback
+    from edgeai_runtime.settings import load_device
+
+    return _as_dict(
+        rollback(
+            paths,
+            load_device(paths),
+            model=args.release,
+            to_version=args.to,
+            actor=args.actor,
+            check=args.check,
+            progress=progress,
+        )
+    )
+
+
+def status(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
+    from edgeai_runtime.generations import current_manifest
+    from edgeai_runtime.generations.keeper_client import KeeperClient
+    from edgeai_runtime.monitor import health
+    from edgeai_runtime.settings import load_device
+    from edgeai_runtime.system_versions import system_versions
+
+    status = KeeperClient(paths).status()
+    told = health.report(load_device(paths), status, current_manifest(paths), system_versions())
+    return {"changed": False, **told}
+
+
+def infer(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
+    from edgeai_runtime.client import infer
+
+    url = args.url
+    if url is None:
+        from edgeai_runtime.settings import load_device
+
+        url = f"http://{load_device(paths).http}"
+    return _as_dict(infer(url, args.model, args.image))
+
+
+def serve(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
+    from edgeai_runtime.server.run import run
+
+    run(
+        paths,
+        args.generation,
+        http=args.http,
+        listen_fds=args.listen_fd,
+        control_fd=args.control_fd,
+    )
+    return {}
+
+
+def trust_depot(ca: Path) -> None:
+    """Let every TLS connection of this process trust `ca` and nobody else.
+
+    OpenSSL reads the two variables for every `ssl.create_default_context()`. Raises InputError.
+    """
+    if not ca.is_file():
+        raise InputError(f"{ca}: there is no such file; name the CA that vouches for the depot.")
+    os.environ.update(SSL_CERT_FILE=str(ca.absolute()), SSL_CERT_DIR="")
+
+
+# What is done on a device, for whom the depot's CA is the device's; the others belong to whoever types them.
+ON_DEVICE = (
+    environment_build,
+    fetch,
+    convert,
+    trial,
+    soak,
+    confirm,
+    rollback,
+    status,
+    debian_install,
+)
+
+
+def _as_dict(result: Any) -> Result:
+    """A result dataclass (or dict) as what JSON can say."""
+    return dataclasses.asdict(result) if dataclasses.is_dataclass(result) else dict(result)  # type: ignore[arg-type]

@@ -1,0 +1,170 @@
+"""The words of the `edgeai` command: its subcommands and their arguments."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any, Optional, Tuple
+
+from edgeai_runtime import __version__, commands
+from edgeai_runtime.commands import Command
+
+
+def _add_check(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--check", action="store_true", help="say what would be done, change nothing")
+
+
+def _add_actor(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--actor", default=f"uid {os.getuid()}", help="who asks, for the journal")
+
+
+def _target_and_directory(text: str) -> Tuple[str, Path]:
+    target, equals, directory = text.partition("=")
+    if not (target and equals and directory):
+        raise argparse.ArgumentTypeError(f"'{text}' is not TARGET=DIR")
+    return target, Path(directory)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser; what it finds has `run`, the function of the command."""
+    parser = argparse.ArgumentParser(
+        prog="edgeai", description="Fetch, convert, prove, serve and take back models on this device."
+    )
+    parser.add_argument("--version", action="version", version=f"edgeai {__version__}")
+    parser.add_argument(
+        "--root", type=Path, default=Path("/"), help="the device's root directory (default: /)"
+    )
+    parser.add_argument("--json", action="store_true", help="answer with one JSON object, progress on stderr")
+    words = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def add(to: Any, name: str, run: Optional[Command], help_: str) -> argparse.ArgumentParser:
+        command: argparse.ArgumentParser = to.add_parser(name, help=help_, description=help_)
+        command.set_defaults(run=run)
+        return command
+
+    add(words, "status", commands.status, "Show what this device serves and how it does")
+
+    infer = add(words, "infer", commands.infer, "Send one image to a model and show the answer")
+    infer.add_argument("image", type=Path)
+    infer.add_argument("--url", help="where it is served (default: this device)")
+    infer.add_argument("--model", help="its name (default: the only one served)")
+
+    fetch = add(words, "fetch", commands.fetch, "Fetch a signed release from the depot and verify it")
+    convert = add(
+        words, "convert", commands.convert, "Convert a fetched release for this device and measure it"
+    )
+    for command in (fetch, convert):
+        command.add_argument("name")
+        command.add_argument("version")
+        _add_check(command)
+
+    trial = add(
+        words, "trial", commands.trial, "Gate a release or an environment, then switch to it on trial"
+    )
+    what = trial.add_mutually_exclusive_group(required=True)
+    what.add_argument("--release", nargs=2, metavar=("NAME", "VERSION"))
+    what.add_argument("--environment", metavar="DIGEST")
+    trial.add_argument(
+        "--deadline", type=float, default=600.0, metavar="S", help="taken back unless confirmed by then"
+    )
+    _add_actor(trial)
+    _add_check(trial)
+
+    soak = add(words, "soak", commands.soak, "Watch the trial; fails as soon as the device takes it back")
+    soak.add_argument("--seconds", type=float, default=300.0)
+
+    confirm = add(words, "confirm", commands.confirm, "Keep the generation on trial")
+    _add_actor(confirm)
+    _add_check(confirm)
+
+    rollback = add(
+        words, "rollback", commands.rollback, "Take one model back to a version confirmed here before"
+    )
+    rollback.add_argument("--release", required=True, metavar="NAME")
+    rollback.add_argument("--to", metavar="VERSION", help="default: the newest confirmed before")
+    _add_actor(rollback)
+    _add_check(rollback)
+
+    serve = add(words, "serve", commands.serve, "Serve one generation (the keeper runs this)")
+    serve.add_argument("--generation", type=Path, required=True, metavar="DIR")
+    serve.add_argument("--http", metavar="HOST:PORT")
+    serve.add_argument("--listen-fd", type=int, action="append", default=[], metavar="FD")
+    serve.add_argument("--control-fd", type=int, metavar="FD")
+
+    environment = words.add_parser("environment", help="Environments of locked wheels").add_subparsers(
+        metavar="COMMAND", required=True
+    )
+    build = add(environment, "build", commands.environment_build, "Build the environment that a lock names")
+    build.add_argument("--lock-sha256", required=True, metavar="DIGEST")
+    build.add_argument("--depot", required=True, metavar="URL")
+    build.add_argument("--python", default="/usr/bin/python3", help="default: /usr/bin/python3")
+    _add_check(build)
+
+    debian = words.add_parser("debian", help="Debian packages of a bundle").add_subparsers(
+        metavar="COMMAND", required=True
+    )
+    bring = add(
+        debian, "install", commands.debian_install, "Install packages without a mirror; nothing is started"
+    )
+    bring.add_argument("package", nargs="+")
+    bring.add_argument("--lock-sha256", required=True, metavar="DIGEST")
+    bring.add_argument("--depot", required=True, metavar="URL")
+    _add_check(bring)
+
+    depot = add(words, "depot", commands.depot, "Serve a bundle's files to the factory")
+    depot.add_argument("--directory", type=Path, required=True)
+    depot.add_argument("--http", required=True, metavar="HOST:PORT")
+
+    release = words.add_parser("release", help="For a model's author").add_subparsers(
+        metavar="COMMAND", required=True
+    )
+    check = add(release, "check", commands.release_check, "Check an author's release directory")
+    check.add_argument("directory", type=Path)
+
+    bundle = words.add_parser("bundle", help="For the connected workstation").add_subparsers(
+        metavar="COMMAND", required=True
+    )
+    make = add(bundle, "build", commands.bundle_build, "Collect wheels and releases and sign them")
+    make.add_argument("--output", type=Path, required=True, metavar="DIR")
+    make.add_argument("--keys", type=Path, required=True, metavar="DIR")
+    make.add_argument("--cache", type=Path, required=True, metavar="DIR")
+    make.add_argument("--runtime", type=Path, required=True, metavar="DIR", help="the collection's runtime/")
+    make.add_argument("--target", action="append", required=True, help="may be given several times")
+    make.add_argument(
+        "--wheels",
+        type=_target_and_directory,
+        action="append",
+        default=[],
+        metavar="TARGET=DIR",
+        help="wheels of your own for a target, more or instead of the locked ones",
+    )
+    make.add_argument("--release", type=Path, action="append", default=[], metavar="DIR")
+    make.add_argument("--expires-days", type=int, default=365)
+    make.add_argument(
+        "--debian", action="append", default=[], metavar="SUITE", help="e.g. bookworm-arm64, may be repeated"
+    )
+    make.add_argument(
+        "--debian-package",
+        action="append",
+        metavar="NAME",
+        help="may be repeated (default: chrony, logrotate, nginx)",
+    )
+    make.add_argument("--debian-sources", type=Path, metavar="FILE", help="a sources.list (default: our own)")
+    make.add_argument("--debian-refresh", action="store_true", help="take what is newest, not what is cached")
+    _add_check(make)
+    show = add(bundle, "show", commands.bundle_show, "Verify a bundle and show what it holds")
+    show.add_argument("--depot", required=True, metavar="URL")
+    show.add_argument("--root-json", type=Path, required=True)
+    show.add_argument("--ca", type=Path, metavar="FILE", help="who vouches for the depot's certificate")
+    certificate = add(bundle, "certificate", commands.bundle_certificate, "Make the depot's certificate")
+    certificate.add_argument(
+        "--name",
+        action="append",
+        required=True,
+        help="its name or address; may be given several times",
+    )
+    certificate.add_argument("--keys", type=Path, required=True, metavar="DIR", help="where the keys lie")
+    certificate.add_argument("--days", type=int, default=825, help="for how long it is good (default: 825)")
+    _add_check(certificate)
+    return parser
