@@ -112,6 +112,27 @@ def build_parser() -> argparse.ArgumentParser:
     bring.add_argument("--depot", required=True, metavar="URL")
     _add_check(bring)
 
+    controller = words.add_parser("controller", help="The factory's controller").add_subparsers(
+        metavar="COMMAND", required=True
+    )
+    begin = add(
+        controller,
+        "install",
+        commands.controller_install,
+        "Set a bare controller up from a bundle (its controller.pyz runs this)",
+    )
+    begin.add_argument("--bundle", type=Path, required=True, metavar="DIR")
+    begin.add_argument("--lock-sha256", action="append", required=True, metavar="DIGEST")
+    begin.add_argument("--root-sha256", required=True, metavar="DIGEST")
+    begin.add_argument(
+        "--into",
+        type=Path,
+        default=Path("/opt/edgeai-controller"),
+        metavar="DIR",
+        help="deleting it removes the controller again (default: /opt/edgeai-controller)",
+    )
+    _add_check(begin)
+
     depot = add(words, "depot", commands.depot, "Serve a bundle's files to the factory")
     depot.add_argument("--directory", type=Path, required=True)
     depot.add_argument("--http", required=True, metavar="HOST:PORT")
@@ -140,6 +161,13 @@ def build_parser() -> argparse.ArgumentParser:
         help="wheels of your own for a target, more or instead of the locked ones",
     )
     make.add_argument("--release", type=Path, action="append", default=[], metavar="DIR")
+    make.add_argument(
+        "--controller",
+        action="append",
+        default=[],
+        metavar="MACHINE",
+        help="what sets a bare controller up, e.g. for x86_64-cp311; may be repeated",
+    )
     make.add_argument("--expires-days", type=int, default=365)
     make.add_argument(
         "--debian", action="append", default=[], metavar="SUITE", help="e.g. bookworm-arm64, may be repeated"
