@@ -55,8 +55,9 @@ options:
     default: []
   controllers:
     description:
-      - Machines to pack what sets a bare controller up, such as V(x86_64-cp311), the processor and the Python
-        that it brings. The bundle then holds Ansible, this collection and C(controller.pyz), which installs them.
+      - Machines to pack what sets a bare controller up, such as V(x86_64-cp311), by their processor and the
+        Python that they bring. The bundle then holds Ansible, this collection and C(controller.pyz), which
+        installs them.
     type: list
     elements: str
     default: []
