@@ -57,7 +57,7 @@ options:
     description:
       - Machines to pack what sets a bare controller up, such as V(x86_64-cp311), by their processor and the
         Python that they bring. The bundle then holds Ansible, this collection and C(controller.pyz), which
-        installs them.
+        installs them, with C(openssh-client) out of O(debian) where there is no ssh.
     type: list
     elements: str
     default: []
@@ -74,7 +74,7 @@ options:
     description: The packages, which come with what they need.
     type: list
     elements: str
-    default: [chrony, logrotate, nginx]
+    default: [chrony, logrotate, nginx, openssh-client]
   debian_sources:
     description: A C(sources.list) to take them from. The default is the workstation's own sources, with
       their suite replaced.
@@ -192,7 +192,7 @@ def main() -> None:
             "debian_packages": {
                 "type": "list",
                 "elements": "str",
-                "default": ["chrony", "logrotate", "nginx"],
+                "default": ["chrony", "logrotate", "nginx", "openssh-client"],
             },
             "debian_sources": {"type": "path"},
             "debian_refresh": {"type": "bool", "default": False},

@@ -83,7 +83,17 @@ def bundle_certificate(args: argparse.Namespace, paths: Paths, progress: Progres
 def controller_install(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
     from edgeai_runtime.controller import install
 
-    return _as_dict(install(args.bundle, args.into, args.lock_sha256, args.root_sha256, args.check, progress))
+    return _as_dict(
+        install(
+            bundle=args.bundle,
+            into=args.into,
+            lock_digests=args.lock_sha256,
+            debian_digests=args.debian_sha256,
+            root_sha256=args.root_sha256,
+            check=args.check,
+            progress=progress,
+        )
+    )
 
 
 def depot(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
@@ -111,7 +121,7 @@ def environment_build(args: argparse.Namespace, paths: Paths, progress: Progress
 def debian_install(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
     from edgeai_runtime.debian import install
 
-    return _as_dict(install(paths, args.lock_sha256, args.depot, args.package, args.check, progress))
+    return _as_dict(install(paths.var, args.lock_sha256, args.depot, args.package, args.check, progress))
 
 
 def fetch(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, List, Sequence
 
+from edgeai_runtime import debian
 from edgeai_runtime.durable import fsync_directory, write_atomic
 from edgeai_runtime.environments.build import LOCK_LIMIT
 from edgeai_runtime.environments.interpreter import check_fits
@@ -28,6 +29,7 @@ from edgeai_runtime.errors import InputError, TrustError
 from edgeai_runtime.trust import store, transfer
 
 ROOT_LIMIT = 1 << 20  # bytes
+SSH = "openssh-client"
 
 Progress = Callable[[str], None]
 
@@ -46,6 +48,7 @@ def install(
     bundle: Path,
     into: Path,
     lock_digests: Sequence[str],
+    debian_digests: Sequence[str],
     root_sha256: str,
     check: bool = False,
     progress: Progress = lambda sentence: None,
@@ -74,6 +77,7 @@ def install(
             actions.append(f"{'would pin' if check else 'pinned'} the root of trust in {pinned}")
             if not check:
                 write_atomic(pinned, root)
+        actions += _install_ssh(environment.parent, debian_digests, depot_url, check, progress)
         if actions and not check:
             for other in environment.parent.iterdir():
                 if other != environment:
@@ -127,6 +131,19 @@ def _build(environment: Path, lock: Lock, depot_url: str, progress: Progress) ->
         transfer.fetch(url, wheels / "partial", wheels / wheel.filename, wheel.sha256, wheel.size)
     progress(f"installing {len(lock.wheels)} wheels")
     build_venv(environment, lock, wheels, sys.executable)
+
+
+def _install_ssh(
+    scratch: Path, digests: Sequence[str], depot_url: str, check: bool, progress: Progress
+) -> List[str]:
+    """Bring what reaches the devices, which a minimal Debian lacks; what was (or would be) done."""
+    if shutil.which("ssh"):
+        return []
+    digest = debian.find_lock(digests, depot_url, SSH)
+    if digest is None:
+        progress(f"There is no ssh here, and the bundle brings no {SSH} for this system: see bundle_debian.")
+        return []
+    return debian.install(scratch, digest, depot_url, [SSH], check, progress).actions
 
 
 def _link(current: Path, environment: Path) -> None:

@@ -123,6 +123,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     begin.add_argument("--bundle", type=Path, required=True, metavar="DIR")
     begin.add_argument("--lock-sha256", action="append", required=True, metavar="DIGEST")
+    begin.add_argument("--debian-sha256", action="append", default=[], metavar="DIGEST")
     begin.add_argument("--root-sha256", required=True, metavar="DIGEST")
     begin.add_argument(
         "--into",
@@ -176,7 +177,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--debian-package",
         action="append",
         metavar="NAME",
-        help="may be repeated (default: chrony, logrotate, nginx)",
+        help="may be repeated (default: chrony, logrotate, nginx, openssh-client)",
     )
     make.add_argument("--debian-sources", type=Path, metavar="FILE", help="a sources.list (default: our own)")
     make.add_argument("--debian-refresh", action="store_true", help="take what is newest, not what is cached")

@@ -17,9 +17,11 @@ import pytest
 pytest.importorskip("cryptography", reason="signing needs cryptography (the extra 'workstation')")
 
 from making import pip_hash, write_collection, write_installer_wheel, write_wheel
+from mirror import Mirror
 from workstation import Workstation
 
 import edgeai_runtime
+from edgeai_runtime.debian import this_suite
 from edgeai_runtime.environments.lock import Lock
 from edgeai_runtime.errors import InputError
 from edgeai_runtime.trust import show_bundle
@@ -66,6 +68,15 @@ class Bare:
         python.write_text(f'#!/bin/sh\nexec {sys.executable} -S "$@"\n')  # -S: no packages
         python.chmod(0o755)
         self.path = f"{python.parent}{os.pathsep}/usr/bin{os.pathsep}/bin"
+
+    def has_no_ssh(self, *tools: str) -> None:
+        """Leave it the shell, sha256sum, Python and `tools`, and no dpkg that knows of any package."""
+        directory = Path(self.path.split(os.pathsep)[0])
+        for tool in ("sh", "sha256sum", *tools):
+            (directory / tool).symlink_to(str(shutil.which(tool)))
+        (directory / "dpkg-query").write_text("#!/bin/sh\nexit 1\n")
+        (directory / "dpkg-query").chmod(0o755)
+        self.path = str(directory)
 
     def types(self, *more: str) -> Tuple[int, str]:
         """The exit status and output of the command that the bundle told, with `more` words."""
@@ -230,6 +241,26 @@ def test_a_place_that_cannot_be_written_is_named(bare: Bare) -> None:
     status, said = bare.types()
     assert status == 1
     assert "/proc/controller: cannot be written (" in said
+
+
+def test_that_there_is_no_ssh_is_said(bare: Bare) -> None:
+    bare.has_no_ssh()
+    status, said = bare.types()
+    assert (status, bare.plays()) == (0, "played\n")
+    assert "There is no ssh here, and the bundle brings no openssh-client for this system" in said
+
+
+@pytest.mark.skipif(not shutil.which("apt-get"), reason="collecting Debian packages needs apt")
+def test_ssh_comes_out_of_the_bundle_where_there_is_none(workstation: Workstation, tmp_path: Path) -> None:
+    suite = this_suite()
+    mirror = Mirror(tmp_path / "mirror", suite.partition("-")[2])
+    mirror.add("openssh-client", Depends="libc6")
+    offer_controller(workstation)
+    packages = {"debian": [suite], "debian_packages": ["openssh-client"], "debian_sources": mirror.sources}
+    command = workstation.build(controllers=[MACHINE], **packages).controller_command
+    bare = Bare(tmp_path, workstation.output, command)
+    bare.has_no_ssh("dpkg")
+    assert "would install openssh-client from the bundle" in bare.types("--check")[1]
 
 
 def test_its_wheels_are_signed_like_the_rest(packed: Tuple[Path, str]) -> None:

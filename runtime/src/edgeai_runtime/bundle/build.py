@@ -23,8 +23,9 @@ from edgeai_runtime.errors import InputError
 from edgeai_runtime.release import read_source
 
 SCHEMA = 1
-# The time for all; for the depot a web server, and what keeps its log small.
-DEBIAN_PACKAGES = ("chrony", "logrotate", "nginx")
+# The time for all; for the depot a web server, and what keeps its log small; for a controller its way to
+# the devices.
+DEBIAN_PACKAGES = ("chrony", "logrotate", "nginx", "openssh-client")
 
 Progress = Callable[[str], None]
 
@@ -97,11 +98,12 @@ def build(
     locks += for_controllers
     contents.update({f"locks/{lock.name}.json": lock.to_json() for lock in locks})
     blobs.update(cache.files)
-    starter = Starter(output, cache.files[wheel.sha256], for_controllers)
     suites = DebianCache(cache_dir, progress, debian_sources)
     for name in sorted(set(debian)):
         contents[f"debian/{name}.json"] = suites.lock(name, debian_packages, debian_refresh)
     blobs.update(suites.files)
+    debian_digests = [sha256 for name, sha256 in _digests(contents).items() if name.startswith("debian/")]
+    starter = Starter(output, cache.files[wheel.sha256], for_controllers, debian_digests)
     about = {
         "schema": SCHEMA,
         "runtime_version": __version__,

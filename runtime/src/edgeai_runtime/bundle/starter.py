@@ -1,8 +1,9 @@
 """What a bare controller is set up with: `controller.pyz`, one file at the top of the bundle.
 
 It is the runtime's wheel with one file more in it, so that `python3 controller.pyz` runs the runtime with
-nothing but Python. That file names by digest what comes after: the locks of the controllers, and the root
-of trust. Whoever was told the digest of controller.pyz has checked all of it; no TUF client is needed.
+nothing but Python. That file names by digest what comes after: the locks of the controllers and of Debian
+packages, and the root of trust. Whoever was told the digest of controller.pyz has checked all of it; no
+TUF client is needed.
 """
 
 from __future__ import annotations
@@ -27,13 +28,17 @@ sys.exit(main(["controller", "install", "--bundle", here, *{pinned!r}, *sys.argv
 
 
 class Starter:
-    """controller.pyz in the bundle `output`; a bundle without `locks` of controllers has none."""
+    """controller.pyz in the bundle `output`; a bundle without `locks` of controllers has none.
 
-    def __init__(self, output: Path, wheel: Path, locks: Sequence[Lock]) -> None:
+    `debian` are the digests of the bundle's locks of Debian packages.
+    """
+
+    def __init__(self, output: Path, wheel: Path, locks: Sequence[Lock], debian: Sequence[str]) -> None:
         self._root = output / "metadata" / "1.root.json"
         self._path = output / NAME
         self._wheel = wheel
         self._locks = locks
+        self._debian = debian
 
     def is_right(self) -> bool:
         """Whether it is what belongs to this bundle; a bundle that was not signed yet has none."""
@@ -59,6 +64,7 @@ class Starter:
     def _content(self) -> bytes:
         pinned = ["--root-sha256", hashlib.sha256(self._root.read_bytes()).hexdigest()]
         pinned += [word for lock in self._locks for word in ("--lock-sha256", lock.digest)]
+        pinned += [word for digest in self._debian for word in ("--debian-sha256", digest)]
         buffer = io.BytesIO(self._wheel.read_bytes())
         with zipfile.ZipFile(buffer, "a") as archive:
             archive.writestr(zipfile.ZipInfo("__main__.py"), MAIN.format(pinned=pinned))
