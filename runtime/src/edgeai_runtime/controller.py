@@ -66,6 +66,7 @@ def install(
     _refuse_shared(into)
     environment, current, pinned = into / "envs" / lock.digest, into / "current", into / "root.json"
     actions = []
+    os.umask(0o022)  # whoever sets it up, others play with it
     try:
         if not (is_complete(environment) and current.resolve() == environment.resolve()):
             removal = f"`rm -r {into}` removes it"
@@ -104,10 +105,10 @@ def _choose(locks: Sequence[Lock]) -> Lock:
     for lock in locks:
         if (lock.python, lock.architecture) == here:
             return lock
-    known = ", ".join(f"Python {lock.python} on {lock.architecture}" for lock in locks)
+    known = ", ".join(lock.name.partition("-")[2] for lock in locks)
     raise InputError(
-        f"This is Python {here[0]} on {here[1]}, and the bundle has a controller for {known}; type the name "
-        "of such a Python instead of python3, or build the bundle with bundle_controllers for this one."
+        f"This is Python {here[0]} on {here[1]}, and the bundle sets up {known}; type the name of such a "
+        "Python (python3.11, for one) instead of python3, or name others in bundle_controllers."
     )
 
 
