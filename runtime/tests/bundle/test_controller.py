@@ -63,20 +63,20 @@ class Bare:
         self.into = place / "controller"
         self.command = command
         shutil.copytree(str(bundle), str(self.stick))
-        python = place / "bin" / "python3"
-        python.parent.mkdir()
+        self._tools = place / "bin"
+        self._tools.mkdir()
+        python = self._tools / "python3"
         python.write_text(f'#!/bin/sh\nexec {sys.executable} -S "$@"\n')  # -S: no packages
         python.chmod(0o755)
-        self.path = f"{python.parent}{os.pathsep}/usr/bin{os.pathsep}/bin"
+        self.path = f"{self._tools}{os.pathsep}/usr/bin{os.pathsep}/bin"
 
     def has_no_ssh(self, *tools: str) -> None:
         """Leave it the shell, sha256sum, Python and `tools`, and no dpkg that knows of any package."""
-        directory = Path(self.path.split(os.pathsep)[0])
         for tool in ("sh", "sha256sum", *tools):
-            (directory / tool).symlink_to(str(shutil.which(tool)))
-        (directory / "dpkg-query").write_text("#!/bin/sh\nexit 1\n")
-        (directory / "dpkg-query").chmod(0o755)
-        self.path = str(directory)
+            (self._tools / tool).symlink_to(str(shutil.which(tool)))
+        (self._tools / "dpkg-query").write_text("#!/bin/sh\nexit 1\n")
+        (self._tools / "dpkg-query").chmod(0o755)
+        self.path = str(self._tools)
 
     def types(self, *more: str) -> Tuple[int, str]:
         """The exit status and output of the command that the bundle told, with `more` words."""
