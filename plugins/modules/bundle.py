@@ -53,6 +53,14 @@ options:
     type: list
     elements: path
     default: []
+  controllers:
+    description:
+      - Machines to pack what sets a bare controller up, such as V(x86_64-cp311), by their processor and the
+        Python that they bring. The bundle then holds Ansible, this collection and C(controller.pyz), which
+        installs them, with C(openssh-client) out of O(debian) where there is no ssh.
+    type: list
+    elements: str
+    default: []
   expires_days:
     description: Days for which the bundle is good. It is signed anew when less than half of them is left.
     type: int
@@ -66,7 +74,7 @@ options:
     description: The packages, which come with what they need.
     type: list
     elements: str
-    default: [chrony, logrotate, nginx]
+    default: [chrony, logrotate, nginx, openssh-client]
   debian_sources:
     description: A C(sources.list) to take them from. The default is the workstation's own sources, with
       their suite replaced.
@@ -96,6 +104,13 @@ EXAMPLES = r"""
     targets: [aarch64-cp310-jetson, aarch64-cp311-cpu]
     wheels:
       aarch64-cp310-jetson: wheels/jetpack-6
+
+- name: Pack what a bare controller with Debian 12 is set up from
+  edgeai.fleet.bundle:
+    path: bundle
+    runtime_dir: runtime
+    targets: [aarch64-cp311-cpu]
+    controllers: [x86_64-cp311]
 """
 
 RETURN = r"""
@@ -137,6 +152,17 @@ releases:
   description: Versions of its releases, by name.
   type: dict
   returned: success
+controllers:
+  description: The machines that a bare controller may be.
+  type: list
+  elements: str
+  returned: success
+controller_command:
+  description: What to type in the bundle's directory on a bare controller. It names the digest of
+    C(controller.pyz), through which all that is installed there is checked; so carry it on another way than
+    the bundle.
+  type: str
+  returned: with O(controllers), unless check mode predicts another bundle
 size:
   description: Its size in bytes.
   type: int
@@ -160,12 +186,13 @@ def main() -> None:
             "targets": {"type": "list", "elements": "str", "required": True},
             "wheels": {"type": "dict", "default": {}},
             "releases": {"type": "list", "elements": "path", "default": []},
+            "controllers": {"type": "list", "elements": "str", "default": []},
             "expires_days": {"type": "int", "default": 365},
             "debian": {"type": "list", "elements": "str", "default": []},
             "debian_packages": {
                 "type": "list",
                 "elements": "str",
-                "default": ["chrony", "logrotate", "nginx"],
+                "default": ["chrony", "logrotate", "nginx", "openssh-client"],
             },
             "debian_sources": {"type": "path"},
             "debian_refresh": {"type": "bool", "default": False},
@@ -184,6 +211,8 @@ def main() -> None:
         command += ["--wheels", f"{target}={os.path.abspath(directory)}"]
     for release in params["releases"]:
         command += ["--release", os.path.abspath(release)]
+    for machine in params["controllers"]:
+        command += ["--controller", machine]
     command += ["--expires-days", str(params["expires_days"])]
     for suite in params["debian"]:
         command += ["--debian", suite]

@@ -64,6 +64,11 @@ targets:
   type: list
   elements: str
   returned: when readable
+controllers:
+  description: The machines that a bare controller may be, which is set up from it.
+  type: list
+  elements: str
+  returned: when readable
 debian:
   description: Digest, size and packages of the locks of Debian packages, by suite.
   type: dict

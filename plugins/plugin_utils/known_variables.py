@@ -19,6 +19,7 @@ ROLES = ("depot", "release", "runtime")
 BUNDLE = frozenset(
     {
         "bundle_cache_dir",
+        "bundle_controllers",
         "bundle_debian",
         "bundle_debian_packages",
         "bundle_debian_refresh",

@@ -1,6 +1,7 @@
 """Make the locks anew: `python locks/compile.py`, or `make locks`. Needs uv and a package index.
 
-One lock per target from requirements.in, and two that fit every target: supervisor.txt and installer.txt.
+One lock per target from requirements.in, one for each machine a controller may be from controller.in, and
+two that fit every target: supervisor.txt and installer.txt.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from edgeai_runtime.bundle.targets import MANYLINUX
 HERE = Path(__file__).resolve().parent
 ARCHITECTURES = ("x86_64", "aarch64")
 PYTHONS = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13")
+CONTROLLER_PYTHONS = ("3.11", "3.12", "3.13")  # those that ansible-core of controller.in runs on
 
 
 def compile_lock(source: str, lock: str, *options: str) -> None:
@@ -29,10 +31,14 @@ def compile_lock(source: str, lock: str, *options: str) -> None:
 
 def main() -> int:
     for architecture in ARCHITECTURES:
+        platform = ("--python-platform", f"{architecture}-{MANYLINUX[0]}")
         for python in PYTHONS:
             lock = f"{architecture}-cp{python.replace('.', '')}-cpu.txt"
-            platform = f"{architecture}-{MANYLINUX[0]}"
-            compile_lock("requirements.in", lock, "--python-platform", platform, "--python-version", python)
+            compile_lock("requirements.in", lock, *platform, "--python-version", python)
+            print(lock)
+        for python in CONTROLLER_PYTHONS:
+            lock = f"controller-{architecture}-cp{python.replace('.', '')}.txt"
+            compile_lock("controller.in", lock, *platform, "--python-version", python)
             print(lock)
     for name in ("supervisor", "installer"):
         compile_lock(f"{name}.in", f"{name}.txt", "--universal", "--python-version", "3.8")

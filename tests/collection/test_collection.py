@@ -6,12 +6,15 @@ import os
 import re
 import subprocess
 import tarfile
+import zipfile
 from pathlib import Path
 from typing import Dict, Iterator, Set
 
 import pytest
 from small_fleet import BIN, REPO, Fleet
 from toy_releases import write_release
+
+from edgeai_runtime.bundle.collection_wheel import build_collection_wheel
 
 LIMIT = 5 * 1024 * 1024  # bytes
 SHIPPED = {
@@ -28,6 +31,7 @@ SHIPPED = {
     "plugins/modules/health_info.py",
     "roles/runtime/meta/argument_specs.yml",
     "runtime/locks/aarch64-cp311-cpu.txt",
+    "runtime/locks/controller-x86_64-cp311.txt",
     "runtime/pyproject.toml",
     "runtime/src/edgeai_keeper/keeper.py",
 }
@@ -77,6 +81,16 @@ def test_galaxy_takes_it_without_a_warning(tarball: Path) -> None:
     )
     assert "Importer processing completed successfully" in done.stdout
     assert re.findall(r"^(?:WARNING|ERROR).*", done.stdout, re.MULTILINE) == []
+
+
+def test_a_controller_gets_the_same_from_a_checkout_and_from_an_installed_one(
+    tarball: Path, installed: Path, tmp_path: Path
+) -> None:
+    wheels = [build_collection_wheel(place, tmp_path, lambda sentence: None) for place in (REPO, installed)]
+    assert wheels[0] == wheels[1]
+    with zipfile.ZipFile(wheels[0]) as archive:
+        packed = {name for name in archive.namelist() if ".dist-info/" not in name}
+    assert packed == {f"ansible_collections/edgeai/fleet/{name}" for name in names(tarball)}
 
 
 @pytest.fixture

@@ -259,13 +259,15 @@ class TestABundle:
             targets=["x", "y"],
             wheels={"y": "mine"},
             releases=["one", "/two"],
+            controllers=["x86_64-cp311"],
             expires_days=3,
             python=str(python),
         )
         assert result["changed"] is True
         words = f"bundle build --output {device.root}/out --keys /k --cache /c --runtime /r"
         words += f" --target x --target y --wheels y={device.root}/mine"
-        words += f" --release {device.root}/one --release /two --expires-days 3"
+        words += f" --release {device.root}/one --release /two"
+        words += " --controller x86_64-cp311 --expires-days 3"
         assert device.asked == [words.split()]
 
     def test_that_cannot_be_read_fails_outside_check_mode(self, device: Any, run_module: Any) -> None:

@@ -59,6 +59,7 @@ def bundle_build(args: argparse.Namespace, paths: Paths, progress: Progress) -> 
             debian_sources=args.debian_sources,
             debian_refresh=args.debian_refresh,
             own_wheels=dict(args.wheels),
+            controllers=args.controller,
             check=args.check,
             progress=progress,
         )
@@ -77,6 +78,22 @@ def bundle_certificate(args: argparse.Namespace, paths: Paths, progress: Progres
     from edgeai_runtime.bundle.certificate import make_certificate
 
     return _as_dict(make_certificate(args.keys, args.name, days=args.days, check=args.check))
+
+
+def controller_install(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
+    from edgeai_runtime.controller import install
+
+    return _as_dict(
+        install(
+            bundle=args.bundle,
+            into=args.into,
+            lock_digests=args.lock_sha256,
+            debian_digests=args.debian_sha256,
+            root_sha256=args.root_sha256,
+            check=args.check,
+            progress=progress,
+        )
+    )
 
 
 def depot(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
@@ -110,7 +127,7 @@ def environment_use(args: argparse.Namespace, paths: Paths, progress: Progress) 
 def debian_install(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
     from edgeai_runtime.debian import install
 
-    return _as_dict(install(paths, args.lock_sha256, args.depot, args.package, args.check, progress))
+    return _as_dict(install(paths.var, args.lock_sha256, args.depot, args.package, args.check, progress))
 
 
 def fetch(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:

@@ -15,10 +15,9 @@ import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Sequence
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence
 
 from edgeai_runtime.errors import BuildError, InputError
-from edgeai_runtime.paths import Paths
 from edgeai_runtime.trust import store, transfer
 
 LOCK_LIMIT = 4 << 20  # bytes
@@ -35,7 +34,7 @@ class InstallResult:
 
 
 def install(
-    paths: Paths,
+    scratch: Path,
     lock_sha256: str,
     depot_url: str,
     packages: Sequence[str],
@@ -44,6 +43,7 @@ def install(
 ) -> InstallResult:
     """Install those of `packages` that are missing, with what they need; the rest is left alone.
 
+    Meanwhile the packages lie in the directory `scratch`, which has room for them.
     Raises InputError (not root, another suite, a package the bundle lacks), TransferError, TrustError
     and BuildError with apt's own words.
     """
@@ -53,10 +53,10 @@ def install(
         return InstallResult(missing, bool(missing), [f"would install {said}"] if missing else [])
     if os.geteuid() != 0:
         raise InputError("Installing Debian packages takes root; become root, with Ansible: become: true.")
-    lock: Dict[str, Any] = json.loads(store.read_blob(depot_url, lock_sha256, LOCK_LIMIT))
+    lock = _read_lock(depot_url, lock_sha256)
     _check_fits(lock, missing)
-    paths.var.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="debian-", dir=str(paths.var)) as directory:
+    scratch.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="debian-", dir=str(scratch)) as directory:
         repository = Path(directory)
         for number, file in enumerate(lock["files"], 1):
             progress(f"{number} of {len(lock['files'])} packages: {file['filename']}")
@@ -68,24 +68,52 @@ def install(
     return InstallResult(missing, True, [f"installed {said}"])
 
 
+def find_lock(digests: Sequence[str], depot_url: str, package: str) -> Optional[str]:
+    """The digest of the lock that has `package` for this host; None where there is none.
+
+    Raises TransferError, TrustError.
+    """
+    for digest in digests:
+        lock = _read_lock(depot_url, digest)
+        if _suite_of(lock) == this_suite() and package in lock["packages"]:
+            return digest
+    return None
+
+
+def this_suite() -> str:
+    """This host's suite and architecture, as a bundle names them; raises InputError where it is no Debian."""
+    done = _run_dpkg("dpkg", "--print-architecture")
+    codename = "a system without a codename"
+    for line in Path("/etc/os-release").read_text(encoding="utf-8").splitlines():
+        if line.startswith("VERSION_CODENAME="):
+            codename = line.partition("=")[2].strip('"')
+    return f"{codename}-{done.decode().strip()}"
+
+
+def _read_lock(depot_url: str, digest: str) -> Dict[str, Any]:
+    lock: Dict[str, Any] = json.loads(store.read_blob(depot_url, digest, LOCK_LIMIT))
+    return lock
+
+
+def _suite_of(lock: Dict[str, Any]) -> str:
+    return f"{lock['suite']}-{lock['architecture']}"
+
+
 def _is_installed(package: str) -> bool:
-    """Raises InputError on a system without dpkg."""
+    return _run_dpkg("dpkg-query", "--show", "--showformat", "${db:Status-Status}", package) == b"installed"
+
+
+def _run_dpkg(*command: str) -> bytes:
+    """What it prints; raises InputError on a system without dpkg."""
     try:
-        done = subprocess.run(
-            ["dpkg-query", "--show", "--showformat", "${db:Status-Status}", package],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            check=False,
-        )
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
     except OSError:
-        raise InputError(f"{package} cannot be installed: this host has no dpkg, expected Debian.") from None
-    return done.stdout == b"installed"
+        raise InputError("Packages cannot be installed: this host has no dpkg, expected Debian.") from None
+    return done.stdout
 
 
 def _check_fits(lock: Dict[str, Any], packages: Sequence[str]) -> None:
-    made_for = f"{lock['suite']}-{lock['architecture']}"
-    done = subprocess.run(["dpkg", "--print-architecture"], stdout=subprocess.PIPE, check=True)
-    here = f"{_codename()}-{done.stdout.decode().strip()}"
+    made_for, here = _suite_of(lock), this_suite()
     if here != made_for:
         raise InputError(
             f"This host is {here}, the packages are for {made_for}; "
@@ -97,13 +125,6 @@ def _check_fits(lock: Dict[str, Any], packages: Sequence[str]) -> None:
             f"The bundle brings {', '.join(lock['packages'])} for {made_for}, but not {', '.join(unknown)}; "
             "add it to bundle_debian_packages and build the bundle again."
         )
-
-
-def _codename() -> str:
-    for line in Path("/etc/os-release").read_text(encoding="utf-8").splitlines():
-        if line.startswith("VERSION_CODENAME="):
-            return line.partition("=")[2].strip('"')
-    return "a system without a codename"
 
 
 def _install(repository: Path, packages: Sequence[str]) -> None:

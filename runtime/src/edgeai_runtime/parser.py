@@ -119,6 +119,28 @@ def build_parser() -> argparse.ArgumentParser:
     bring.add_argument("--depot", required=True, metavar="URL")
     _add_check(bring)
 
+    controller = words.add_parser("controller", help="The factory's controller").add_subparsers(
+        metavar="COMMAND", required=True
+    )
+    begin = add(
+        controller,
+        "install",
+        commands.controller_install,
+        "Set a bare controller up from a bundle (its controller.pyz runs this)",
+    )
+    begin.add_argument("--bundle", type=Path, required=True, metavar="DIR")
+    begin.add_argument("--lock-sha256", action="append", required=True, metavar="DIGEST")
+    begin.add_argument("--debian-sha256", action="append", default=[], metavar="DIGEST")
+    begin.add_argument("--root-sha256", required=True, metavar="DIGEST")
+    begin.add_argument(
+        "--into",
+        type=Path,
+        default=Path("/opt/edgeai-controller"),
+        metavar="DIR",
+        help="deleting it removes the controller again (default: /opt/edgeai-controller)",
+    )
+    _add_check(begin)
+
     depot = add(words, "depot", commands.depot, "Serve a bundle's files to the factory")
     depot.add_argument("--directory", type=Path, required=True)
     depot.add_argument("--http", required=True, metavar="HOST:PORT")
@@ -147,6 +169,13 @@ def build_parser() -> argparse.ArgumentParser:
         help="wheels of your own for a target, more or instead of the locked ones",
     )
     make.add_argument("--release", type=Path, action="append", default=[], metavar="DIR")
+    make.add_argument(
+        "--controller",
+        action="append",
+        default=[],
+        metavar="MACHINE",
+        help="what sets a bare controller up, e.g. for x86_64-cp311; may be repeated",
+    )
     make.add_argument("--expires-days", type=int, default=365)
     make.add_argument(
         "--debian", action="append", default=[], metavar="SUITE", help="e.g. bookworm-arm64, may be repeated"
@@ -155,7 +184,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--debian-package",
         action="append",
         metavar="NAME",
-        help="may be repeated (default: chrony, logrotate, nginx)",
+        help="may be repeated (default: chrony, logrotate, nginx, openssh-client)",
     )
     make.add_argument("--debian-sources", type=Path, metavar="FILE", help="a sources.list (default: our own)")
     make.add_argument("--debian-refresh", action="store_true", help="take what is newest, not what is cached")

@@ -86,18 +86,31 @@ def write_wheel(
     return path
 
 
+def write_collection(directory: Path, files: Mapping[str, str], version: str = "1.0.0") -> Path:
+    """An installed collection edgeai.fleet of these `files`, as ansible-galaxy leaves it."""
+    entries = [{"name": name, "ftype": "file", "chksum_sha256": "", "format": 1} for name in files]
+    folders = {str(Path(name).parent) for name in files}
+    listed = {"files": [{"name": name, "ftype": "dir", "format": 1} for name in folders] + entries}
+    about = {"namespace": "edgeai", "name": "fleet", "version": version}
+    manifest = {"collection_info": about, "file_manifest_file": {"name": "FILES.json"}, "format": 1}
+    lists = {"FILES.json": json.dumps(listed), "MANIFEST.json": json.dumps(manifest)}
+    for name, text in {**files, **lists}.items():
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
+        (directory / name).write_text(text)
+    return directory
+
+
 def write_installer_wheel(directory: Path) -> Path:
     """The `installer` beside these tests, packed as a wheel again: the real one without a network."""
     spec = find_spec("installer")
     assert spec is not None
     assert spec.origin is not None
     package = Path(spec.origin).parent
-    path = directory / f"installer-{version_of('installer')}-py3-none-any.whl"
-    directory.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(path, "w") as archive:
-        for file in sorted(package.rglob("*.py")):
-            archive.write(file, str(Path("installer") / file.relative_to(package)))
-    return path
+    files = {
+        str(Path("installer") / path.relative_to(package)): path.read_text(encoding="utf-8")
+        for path in sorted(package.rglob("*.py"))
+    }
+    return write_wheel(directory, "installer", files, version_of("installer"))
 
 
 def describe(path: Path) -> Wheel:

@@ -13,8 +13,9 @@ from edgeai_runtime.release import file_sha256
 class Mirror:
     """A repository of empty packages below `directory`."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, architecture: str = "arm64") -> None:
         self.directory = directory
+        self.architecture = architecture
         self.sources = directory / "sources.list"
         directory.mkdir()
         self.sources.write_text(f"deb [trusted=yes] file:{directory} ./\n")
@@ -29,7 +30,7 @@ class Mirror:
         about = {
             "Package": name,
             "Version": version,
-            "Architecture": "arm64",
+            "Architecture": self.architecture,
             "Maintainer": "Nobody <nobody@example.org>",
             "Description": "nothing",
             **fields,

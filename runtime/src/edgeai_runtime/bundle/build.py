@@ -16,21 +16,26 @@ from edgeai_runtime.bundle.keys import open_keys
 from edgeai_runtime.bundle.layout import is_whole, place, sweep
 from edgeai_runtime.bundle.own_wheels import find_own_wheels
 from edgeai_runtime.bundle.signing import sign, signed_targets
-from edgeai_runtime.bundle.targets import Target, find_target
+from edgeai_runtime.bundle.starter import Starter
+from edgeai_runtime.bundle.targets import Target, find_controller, find_target
 from edgeai_runtime.bundle.wheels import WheelCache
 from edgeai_runtime.errors import InputError
 from edgeai_runtime.release import read_source
 
 SCHEMA = 1
-# The time for all; for the depot a web server, and what keeps its log small.
-DEBIAN_PACKAGES = ("chrony", "logrotate", "nginx")
+# The time for all; for the depot a web server, and what keeps its log small; for a controller its way to
+# the devices.
+DEBIAN_PACKAGES = ("chrony", "logrotate", "nginx", "openssh-client")
 
 Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class BundleResult:
-    """`expires` is ISO-8601 UTC; `releases` maps names to versions; `size` of all blobs in bytes."""
+    """`expires` is ISO-8601 UTC; `releases` maps names to versions; `size` of all blobs in bytes.
+
+    `controller_command` sets a bare controller up when it is typed in the bundle's directory there.
+    """
 
     path: str
     root_json: str
@@ -38,6 +43,8 @@ class BundleResult:
     targets: List[str]
     releases: Dict[str, List[str]]
     size: int
+    controllers: List[str]
+    controller_command: Optional[str]
     changed: bool
     actions: List[str]
 
@@ -55,6 +62,7 @@ def build(
     debian_sources: Optional[Path] = None,
     debian_refresh: bool = False,
     own_wheels: Mapping[str, Path] = MappingProxyType({}),
+    controllers: Sequence[str] = (),
     check: bool = False,
     progress: Progress = lambda sentence: None,
 ) -> BundleResult:
@@ -63,7 +71,8 @@ def build(
     `own_wheels` names for a target the directory of wheels that the user brings for it.
     For each suite in `debian` ("bookworm-arm64") come `debian_packages` with what they need, out of
     `debian_sources` or this machine's own package sources; as the cache has them, unless
-    `debian_refresh` asks for what is newest.
+    `debian_refresh` asks for what is newest. For each of `controllers` ("x86_64-cp311") come Ansible, the
+    collection around `runtime_dir` and the runtime, and what sets a bare controller up with them.
 
     The same again, while at least half of its time is left, changes nothing. `check` predicts; it
     may fill the download cache. Raises InputError, among others for a version that is in the bundle
@@ -79,16 +88,22 @@ def build(
     cache = WheelCache(cache_dir, progress)
     locks_dir = runtime_dir / "locks"
     chosen = [find_target(name, locks_dir, name in own_wheels) for name in sorted(set(targets))]
+    chosen_controllers = [find_controller(name, locks_dir) for name in sorted(set(controllers))]
     own = _find_own_wheels(own_wheels, chosen)
     wheel = cache.runtime_wheel(runtime_dir)
-    locks = [cache.lock(target, wheel, locks_dir, own.get(target.name, ())) for target in chosen]
+    locks = [cache.lock(target, [wheel], locks_dir, own.get(target.name, ())) for target in chosen]
     locks.append(cache.supervisor_lock(locks_dir))
+    ours = [wheel, cache.collection_wheel(runtime_dir.absolute().parent)] if chosen_controllers else []
+    for_controllers = [cache.lock(target, ours, locks_dir) for target in chosen_controllers]
+    locks += for_controllers
     contents.update({f"locks/{lock.name}.json": lock.to_json() for lock in locks})
     blobs.update(cache.files)
     suites = DebianCache(cache_dir, progress, debian_sources)
     for name in sorted(set(debian)):
         contents[f"debian/{name}.json"] = suites.lock(name, debian_packages, debian_refresh)
     blobs.update(suites.files)
+    debian_digests = [sha256 for name, sha256 in _digests(contents).items() if name.startswith("debian/")]
+    starter = Starter(output, cache.files[wheel.sha256], for_controllers, debian_digests)
     about = {
         "schema": SCHEMA,
         "runtime_version": __version__,
@@ -96,6 +111,7 @@ def build(
         "targets": [target.name for target in chosen],
         "releases": releases,
         "debian": sorted(set(debian)),
+        "controllers": sorted(set(controllers)),
     }
     now = datetime.now(timezone.utc).replace(microsecond=0)
     life = timedelta(days=expires_days)
@@ -106,6 +122,7 @@ def build(
         or {key: value for key, value in old.items() if key not in ("created", "expires")} != about
         or not life / 2 <= datetime.fromisoformat(old["expires"]) - now <= life
         or not is_whole(output, contents, blobs)
+        or not starter.is_right()
     )
     if not changed:
         expires = datetime.fromisoformat(old["expires"])
@@ -117,6 +134,7 @@ def build(
         place(output, contents, blobs)
         sign(output / "metadata", keys, contents, now, expires)
         sweep(output, contents, blobs)
+        starter.write()
     count = sum(map(len, releases.values()))
     said = f"a bundle of {len(chosen)} targets and {count} releases, good until {expires:%Y-%m-%d}"
     return BundleResult(
@@ -126,6 +144,8 @@ def build(
         targets=[target.name for target in chosen],
         releases=releases,
         size=sum(path.stat().st_size for path in blobs.values()),
+        controllers=sorted(set(controllers)),
+        controller_command=None if changed and check else starter.command,
         changed=changed,
         actions=[f"{'would sign' if check else 'signed'} {said}"] if changed else [],
     )

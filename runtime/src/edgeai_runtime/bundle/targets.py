@@ -1,4 +1,7 @@
-"""Targets: what wheels must fit. A name is `architecture-cpXY-accelerator`, e.g. aarch64-cp311-cpu."""
+"""Targets: what wheels must fit. A name is `architecture-cpXY-accelerator`, e.g. aarch64-cp311-cpu.
+
+A controller has no accelerator: it is named x86_64-cp311.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import difflib
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import List
+from typing import List, Sequence
 
 from edgeai_runtime.errors import InputError
 
@@ -15,7 +18,8 @@ GLIBC = (2, 28)  # wheels that need a newer one are not taken: Debian 10, JetPac
 MANYLINUX = tuple(f"manylinux_2_{minor}" for minor in (GLIBC[1], 27, 26, 24, 17))
 MANYLINUX += ("manylinux2014",)
 
-_NAME = re.compile(r"(?P<architecture>x86_64|aarch64)-cp3(?P<minor>\d+)-(?P<accelerator>[a-z0-9]+)")
+_MACHINE = re.compile(r"(?P<architecture>x86_64|aarch64)-cp3(?P<minor>\d+)")
+_NAME = re.compile(_MACHINE.pattern + r"-(?P<accelerator>[a-z0-9]+)")
 
 
 @dataclass(frozen=True)
@@ -47,9 +51,24 @@ def find_target(name: str, locks: Path, own_wheels: bool = False) -> Target:
     if match and own_wheels and not requirements.is_file():
         requirements = locks / f"{match['architecture']}-cp3{match['minor']}-cpu.txt"
     if match is None or not requirements.is_file():
-        known = sorted(path.stem for path in locks.glob("*-cp*.txt"))
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(known)}."
+        known = [path.stem for path in locks.glob("*.txt") if _NAME.fullmatch(path.stem)]
         own = "" if own_wheels else " For wheels of your own name their directory in bundle_wheels."
-        raise InputError(f"The target '{name}' has no lock in {locks}; {hint}{own}")
+        raise InputError(f"The target '{name}' has no lock in {locks}; {_hint(name, known)}{own}")
     return Target(name, match["architecture"], f"3.{match['minor']}", match["accelerator"], requirements)
+
+
+def find_controller(machine: str, locks: Path) -> Target:
+    """The target of a controller ("x86_64-cp311"); raises InputError naming those that there are."""
+    match = _MACHINE.fullmatch(machine)
+    name = f"controller-{machine}"
+    requirements = locks / f"{name}.txt"
+    if match is None or not requirements.is_file():
+        known = [path.stem.partition("-")[2] for path in locks.glob("controller-*.txt")]
+        raise InputError(f"The controller '{machine}' has no lock in {locks}; {_hint(machine, known)}")
+    return Target(name, match["architecture"], f"3.{match['minor']}", "", requirements)
+
+
+def _hint(name: str, known: Sequence[str]) -> str:
+    """What may have been meant by a name that has no lock."""
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(sorted(known))}."

@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import Callable, Dict, List, Sequence, Tuple
 
+from edgeai_runtime.bundle.collection_wheel import build_collection_wheel
 from edgeai_runtime.bundle.own_wheels import check_requirements, merge
 from edgeai_runtime.bundle.runtime_wheel import build_runtime_wheel
 from edgeai_runtime.bundle.targets import Target
@@ -34,8 +35,8 @@ class WheelCache:
         self.progress = progress
         self.files: Dict[str, Path] = {}
 
-    def lock(self, target: Target, runtime: Wheel, locks: Path, own: Sequence[Path] = ()) -> Lock:
-        """The lock of `target`, with the runtime's own wheel among the others, and the user's `own`.
+    def lock(self, target: Target, made: Sequence[Wheel], locks: Path, own: Sequence[Path] = ()) -> Lock:
+        """The lock of `target`, with the wheels that were `made` here among the others, and the user's `own`.
 
         Raises InputError for a wheel of the user that needs what is not there, TransferError.
         """
@@ -50,7 +51,7 @@ class WheelCache:
             glibc=_glibc(wheels),
             accelerator=target.accelerator,
             installer=installer,
-            wheels=_sorted([*wheels, runtime]),
+            wheels=_sorted([*wheels, *made]),
         )
 
     def supervisor_lock(self, locks: Path) -> Lock:
@@ -62,6 +63,10 @@ class WheelCache:
     def runtime_wheel(self, runtime_dir: Path) -> Wheel:
         """The wheel of the runtime in `runtime_dir`."""
         return self._wheel(build_runtime_wheel(runtime_dir, self.directory / "runtime", self.progress))
+
+    def collection_wheel(self, collection: Path) -> Wheel:
+        """The wheel of the collection in the directory `collection`."""
+        return self._wheel(build_collection_wheel(collection, self.directory / "collection", self.progress))
 
     def _collect(self, requirements: Path, options: Sequence[str]) -> List[Wheel]:
         """The wheels that `requirements` (with hashes) names, downloaded where they are not cached."""

@@ -1,43 +1,21 @@
-"""Build an environment: a venv in place, from a lock and the store.
-
-A venv cannot be moved, so it is built where it stays and counts only once `.complete` is in it.
-The device needs neither pip nor ensurepip: the lock brings what installs, which runs out of its own
-wheel and is not installed. `python -m venv --without-pip` works on a bare Debian too.
-"""
+"""Build a device's environment: the wheels of a lock into the store, and a venv from them."""
 
 from __future__ import annotations
 
-import os
-import shutil
+import contextlib
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, List
+from typing import Callable, Iterator, List
 
-import edgeai_runtime
-from edgeai_runtime.durable import append_journal, device_lock, fsync_directory, write_atomic
-from edgeai_runtime.environments.interpreter import check_fits, run
+from edgeai_runtime.durable import append_journal, device_lock
+from edgeai_runtime.environments.interpreter import check_fits
 from edgeai_runtime.environments.lock import Lock
-from edgeai_runtime.environments.system_package import link_system_package
-from edgeai_runtime.errors import TransferError
+from edgeai_runtime.environments.venv import build_venv, cannot_write, is_complete
 from edgeai_runtime.paths import Paths
 from edgeai_runtime.trust import store
 
 LOCK_LIMIT = 1 << 20  # bytes
-MARKER = ".complete"
-
-# What each of these wheels is asked to import once it is installed.
-_FIRST_IMPORTS = {
-    "httptools": ["httptools"],
-    "numpy": ["numpy"],
-    "onnx": ["onnx"],
-    "onnxruntime": ["onnxruntime", "onnxruntime.quantization"],
-    "onnxruntime_gpu": ["onnxruntime", "onnxruntime.quantization"],
-    "pillow": ["PIL.Image"],
-    "psutil": ["psutil"],
-    "requests": ["requests"],
-    "tuf": ["tuf.ngclient.updater"],
-}
 
 
 @dataclass(frozen=True)
@@ -75,7 +53,8 @@ def build_from_depot(
             check_fits(lock, python)
             _fetch_wheels(paths, depot_url, lock, progress)
             progress(f"installing {len(lock.wheels)} wheels")
-            _build(paths, environment, lock, data, python)
+            with _under_their_names(paths, lock) as wheels:
+                build_venv(environment, lock, wheels, python)
             actions.append(
                 f"built the environment {lock.name} {lock_sha256[:12]} from {len(lock.wheels)} wheels"
             )
@@ -86,11 +65,6 @@ def build_from_depot(
     return BuildResult(lock_sha256, str(environment), bool(actions), actions)
 
 
-def is_complete(environment: Path) -> bool:
-    """Whether an environment was built to its end."""
-    return (environment / MARKER).is_file()
-
-
 def _fetch_wheels(paths: Paths, depot_url: str, lock: Lock, progress: Callable[[str], None]) -> None:
     wheels = [lock.installer, *lock.wheels]
     for number, wheel in enumerate(wheels, 1):
@@ -99,57 +73,14 @@ def _fetch_wheels(paths: Paths, depot_url: str, lock: Lock, progress: Callable[[
             progress(f"{number} of {len(wheels)} wheels: {wheel.filename}")
 
 
-def _build(paths: Paths, environment: Path, lock: Lock, data: bytes, python: str) -> None:
-    """Build the venv; where that fails, nothing of it stays."""
-    shutil.rmtree(environment, ignore_errors=True)  # a half-built one
+@contextlib.contextmanager
+def _under_their_names(paths: Paths, lock: Lock) -> Iterator[Path]:
+    """A directory with the lock's wheels in the store: who installs wants them under their own names."""
     try:
-        environment.parent.mkdir(parents=True, exist_ok=True)
-        run(python, ["-m", "venv", "--without-pip", str(environment)], f"make a venv in {environment}")
-        _install(paths, environment, lock)
-        if lock.accelerator not in ("", "cpu"):
-            link_system_package(environment, python)
-        _first_import(environment, lock)
-        write_atomic(environment / "lock.json", data)
-        os.sync()  # thousands of files: one sync is what the SD card takes best
-        write_atomic(environment / MARKER, f"{environment.name}\n".encode())
-        fsync_directory(environment.parent)
+        with tempfile.TemporaryDirectory(prefix="wheels-", dir=str(paths.store)) as directory:
+            for wheel in (lock.installer, *lock.wheels):
+                link = Path(directory, wheel.filename)
+                link.symlink_to(store.blob_path(paths, wheel.sha256).resolve())
+            yield Path(directory)
     except OSError as error:
-        shutil.rmtree(environment, ignore_errors=True)
-        raise TransferError(
-            f"{environment}: cannot be written ({error.strerror}); make room or correct the permissions, "
-            "then run the command again."
-        ) from None
-    except BaseException:
-        shutil.rmtree(environment, ignore_errors=True)
-        raise
-
-
-def _install(paths: Paths, environment: Path, lock: Lock) -> None:
-    with tempfile.TemporaryDirectory(prefix="wheels-", dir=str(paths.store)) as directory:
-        # Who installs wants wheels under their own names.
-        names = Path(directory)
-        for wheel in (lock.installer, *lock.wheels):
-            (names / wheel.filename).symlink_to(store.blob_path(paths, wheel.sha256).resolve())
-        ours = str(Path(edgeai_runtime.__file__).parents[1])  # a wheel too, where provisioning runs this
-        run(
-            str(environment / "bin" / "python"),
-            ["-m", "edgeai_runtime.environments.install", *(str(names / w.filename) for w in lock.wheels)],
-            "install the wheels",
-            {
-                "PYTHONPATH": os.pathsep.join([str(names / lock.installer.filename), ours]),
-                "PYTHONDONTWRITEBYTECODE": "1",
-            },
-        )
-
-
-def _first_import(environment: Path, lock: Lock) -> None:
-    """Import once what is used: proves that the wheels run on this device, and leaves the bytecode needed.
-
-    The one who serves may not be allowed to write here: without it every start would compile anew.
-    """
-    names = [wheel.filename.split("-")[0].lower() for wheel in lock.wheels]
-    modules = [module for name in names for module in _FIRST_IMPORTS.get(name, [])]
-    own = [str(path) for path in environment.glob("lib/python3*/site-packages/edgeai_runtime")]
-    program = f"import compileall\nfor path in {own!r}: compileall.compile_dir(path, quiet=2)\n"
-    program += "".join(f"import {module}\n" for module in modules)
-    run(str(environment / "bin" / "python"), ["-c", program], "import what was installed")
+        raise cannot_write(paths.store, error) from None

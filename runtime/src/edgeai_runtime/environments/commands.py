@@ -20,7 +20,7 @@ from typing import Dict, List
 import edgeai_keeper
 
 from edgeai_runtime.durable import write_atomic
-from edgeai_runtime.environments.build import is_complete
+from edgeai_runtime.environments.venv import is_complete
 from edgeai_runtime.errors import BuildError
 from edgeai_runtime.ownership import owner_of
 from edgeai_runtime.paths import Paths
