@@ -1,0 +1,150 @@
+"""Runtimes that pass the gate and then go wrong in front of clients, with no controller there.
+
+Each is the real one with a mistake that begins where the keeper starts it, so that the gate sees
+nothing. All end on the last confirmed generation.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import shutil
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Iterator
+
+import pytest
+from bench import Bench
+from toy import build_environment
+
+from edgeai_runtime.errors import KeeperError
+from edgeai_runtime.generations import switching
+
+BAD = "b" * 64
+ASKED = 30  # requests until it goes wrong
+MISTAKES = {
+    "crash loop": (
+        "answer",
+        "os._exit(3)",
+        "it was started 3 times and did not stay up, last: its process ended",
+    ),
+    "hang": ("answer", "time.sleep(1e6)", "a golden sample was not answered within 8 s"),
+    "wrong answers": ("answer", "return b'{\"outputs\": []}'", "expected ['"),
+    "errors": ("answer", "raise MemoryError()", "requests failed"),
+    "killed for memory": (
+        "answer",
+        "bytearray(1 << 26); os.kill(os.getpid(), 9)",
+        "last: its process ended (killed by signal 9)",
+    ),
+    "no heartbeat": ("loop", "time.sleep(1e6)", "no heartbeat for 10 s"),
+}
+# Loaded by Python itself before anything else, in a serving process of the keeper's alone.
+SABOTAGE = """
+import sys
+if "--listen-fd" in sys.argv:
+    import os, time
+    from edgeai_runtime.monitor import sampler
+    from edgeai_runtime.server import v2
+
+    calls = [0]
+    right, seen = v2.encode_infer, sampler.Sampler.snapshot
+
+    def answer(*arguments, **options):
+        calls[0] += 1
+        if calls[0] > {asked} and {place!r} == "answer":
+            {mistake}
+        return right(*arguments, **options)
+
+    def snapshot(self):
+        if calls[0] > {asked} and {place!r} == "loop":
+            {mistake}
+        return seen(self)
+
+    v2.encode_infer, sampler.Sampler.snapshot = answer, snapshot
+"""
+
+
+def write_bad_environment(bench: Bench, program: str) -> None:
+    build_environment(bench.paths, BAD)
+    directory = bench.paths.environment(BAD)
+    (directory / "mistakes").mkdir()
+    (directory / "mistakes" / "sabotage.py").write_text(program)
+    python = directory / "bin" / "python"
+    start = "import runpy, sys; import sabotage; sys.argv[0:1] = []; "
+    start += "runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)"
+    python.write_text(f"""#!/bin/sh
+export PYTHONPATH="{directory}/mistakes"
+shift
+exec "{sys.executable}" -c "{start}" "$@"
+""")
+
+
+@contextlib.contextmanager
+def clients(bench: Bench) -> Iterator[None]:
+    """Ask without pause; what is lost is not counted, since the generation is bad."""
+    done = threading.Event()
+
+    def ask() -> None:
+        while not done.is_set():
+            with contextlib.suppress(OSError, http.client.HTTPException, ValueError, KeyError):
+                bench.ask("AB")
+
+    threads = [threading.Thread(target=ask) for _client in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        bench.wait_confirmed(2)  # whoever still waits for an answer of the bad one has been let go
+        done.set()
+        for thread in threads:
+            thread.join()
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_runtime_that_goes_wrong_on_trial_is_taken_back(bench: Bench, name: str) -> None:
+    place, mistake, reason = MISTAKES[name]
+    write_bad_environment(bench, SABOTAGE.format(asked=ASKED, place=place, mistake=mistake))
+    bench.trial(environment=BAD)
+    with clients(bench):
+        bench.wait_confirmed(2)
+    bench.wait_served("1.0.0")
+    last = bench.status()["last_reverted"]
+    assert last["generation"] == 3
+    assert reason in last["reason"]
+    (line,) = [line for line in bench.journal() if line["event"] == "reverted"]
+    assert line["reason"] == last["reason"]
+
+
+def test_a_runtime_that_hangs_at_start_is_not_switched_to(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(switching, "READY_LIMIT_S", 2.0)
+    write_bad_environment(bench, "import sys, time\nif '--listen-fd' in sys.argv: time.sleep(1e6)\n")
+    with pytest.raises(KeeperError, match=r"it was not ready within 2 s; generation 2 still serves\."):
+        bench.trial(environment=BAD)
+    assert bench.served() == "1.0.0"
+
+
+def test_an_environment_that_breaks_on_trial_is_taken_back(bench: Bench) -> None:
+    write_bad_environment(bench, "")
+    bench.trial(environment=BAD)
+    shutil.rmtree(bench.paths.environment(BAD) / "bin")
+    os.kill(bench.status()["child_pid"], signal.SIGKILL)
+    bench.wait_confirmed(2)
+    bench.wait_served("1.0.0")
+    assert "bin/python cannot be started" in bench.status()["last_reverted"]["reason"]
+
+
+def test_the_reason_is_told_with_the_status(bench: Bench) -> None:
+    """What a technician types on the device, with the controller gone."""
+    write_bad_environment(bench, SABOTAGE.format(asked=0, place="answer", mistake="raise ValueError()"))
+    with pytest.raises(KeeperError, match="asked for a golden sample of label-reader, it answered 500"):
+        bench.trial(environment=BAD)
+    told = json.loads(json.dumps(bench.status()))
+    assert told["history"][-1]["outcome"] == "failed"
+    assert Path(bench.paths.current).resolve().name == "2"
