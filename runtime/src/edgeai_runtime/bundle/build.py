@@ -19,7 +19,7 @@ from edgeai_runtime.bundle.signing import sign, signed_targets
 from edgeai_runtime.bundle.targets import Target, find_target
 from edgeai_runtime.bundle.wheels import WheelCache
 from edgeai_runtime.errors import InputError
-from edgeai_runtime.release import read_source
+from edgeai_runtime.release import Content, content_size, read_source
 
 SCHEMA = 1
 # The time for all; for the depot a web server, and what keeps its log small.
@@ -125,7 +125,7 @@ def build(
         expires=expires.isoformat(),
         targets=[target.name for target in chosen],
         releases=releases,
-        size=sum(path.stat().st_size for path in blobs.values()),
+        size=sum(map(content_size, blobs.values())),
         changed=changed,
         actions=[f"{'would sign' if check else 'signed'} {said}"] if changed else [],
     )
@@ -145,11 +145,11 @@ def _find_own_wheels(directories: Mapping[str, Path], targets: Sequence[Target])
 
 def _read_releases(
     directories: Sequence[Path], progress: Progress
-) -> Tuple[Dict[str, List[str]], Dict[str, bytes], Dict[str, Path]]:
-    """Versions by name, manifests by TUF target name, files by sha256."""
+) -> Tuple[Dict[str, List[str]], Dict[str, bytes], Dict[str, Content]]:
+    """Versions by name, manifests by TUF target name, contents of blobs by sha256."""
     versions: Dict[str, List[str]] = {}
     manifests: Dict[str, bytes] = {}
-    files: Dict[str, Path] = {}
+    contents: Dict[str, Content] = {}
     for directory in directories:
         release, sources = read_source(directory)
         target = f"releases/{release.name}/{release.version}.json"
@@ -159,10 +159,10 @@ def _read_releases(
                 "give one of them a new version."
             )
         manifests[target] = release.to_json()
-        files.update(sources)
+        contents.update(sources)
         versions.setdefault(release.name, []).append(release.version)
         progress(f"read {release.name} {release.version}")
-    return {name: sorted(set(found)) for name, found in sorted(versions.items())}, manifests, files
+    return {name: sorted(set(found)) for name, found in sorted(versions.items())}, manifests, contents
 
 
 def _refuse_changed_versions(output: Path, signed: Mapping[str, str], manifests: Mapping[str, bytes]) -> None:
