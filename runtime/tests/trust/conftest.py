@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 from functools import partial
 from http.server import ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Callable, Iterator, List, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 import pytest
 
@@ -24,6 +25,8 @@ class Depot:
         self.requests: List[Tuple[str, Optional[str]]] = []
         self.break_off_after: List[int] = []  # bytes of the next bodies, one entry an answer
         self.ranges = True
+        # What an attacker answers: by the end of a path a content, or who writes the whole answer.
+        self.forged: Dict[str, Any] = {}
         self.url = ""
 
     def ranges_of(self, name: str) -> List[Optional[str]]:
@@ -40,7 +43,22 @@ class _FaultyHandler(_Handler):
         self.depot.requests.append((self.path, self.headers.get("Range")))
         if not self.depot.ranges:
             del self.headers["Range"]
+        for end, forged in self.depot.forged.items():
+            if self.path.endswith(end):
+                self.close_connection = True
+                self._forge(forged)
+                return
         super()._answer(with_body)
+
+    def _forge(self, forged: Any) -> None:
+        if isinstance(forged, bytes):
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(forged)))
+            self.end_headers()
+            self.wfile.write(forged)
+        else:
+            with contextlib.suppress(OSError):  # the client hung up
+                forged(self.wfile)
 
     def _copy(self, file: Any, start: int, end: int) -> None:
         if self.depot.break_off_after:

@@ -10,18 +10,26 @@ import http.client
 import io
 import os
 import ssl
+import threading
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import IO, Iterator, Optional
-from urllib.parse import unquote, urlsplit
+from typing import Any, Iterator, List, Optional
+from urllib.parse import quote, unquote, urlsplit
 
 from edgeai_runtime.durable import fsync_directory
 from edgeai_runtime.errors import InputError, TransferError, TrustError
 from edgeai_runtime.release import file_sha256
 
 TIMEOUT_S = 30.0  # without a byte
+# Whoever sends a byte now and then could keep a device, and its lock, busy for ever (slow retrieval).
+ANSWER_LIMIT_S = 60.0  # from the request to the end of the answer's head
+LOWEST_RATE = 1000  # bytes a second, on average over each
+RATE_WINDOW_S = 60.0
 PIECE = 1 << 18
+# What RFC 3986 allows in a URL, "%" included: the rest is quoted, what was quoted stays as it is.
+_URL_CHARACTERS = "!#$%&'()*+,/:;=?@[]~"
 # A cable that is pulled for a moment: each attempt goes on where the last one stopped.
 ATTEMPTS = 3
 
@@ -72,15 +80,17 @@ def _open_file(url: str, path: Path, start: int) -> _Source:
     except OSError as error:
         raise _not_there(url, error.strerror or str(error)) from None
     file.seek(start)
-    return _Source(file, start, os.fstat(file.fileno()).st_size)
+    return _Source(url, file, start, os.fstat(file.fileno()).st_size)
 
 
 def _open_http(url: str, start: int) -> _Source:
-    request = urllib.request.Request(url, headers={"User-Agent": "edgeai"})  # noqa: S310 (depot_path)
+    request = urllib.request.Request(  # noqa: S310 (depot_path)
+        quote(url, safe=_URL_CHARACTERS), headers={"User-Agent": "edgeai"}
+    )
     if start:
         request.add_header("Range", f"bytes={start}-")
     try:
-        answer = _opener().open(request, timeout=TIMEOUT_S)
+        answer = _answer(request)
     except urllib.error.HTTPError as error:
         error.close()
         if error.code in (403, 404, 410):
@@ -88,7 +98,7 @@ def _open_http(url: str, start: int) -> _Source:
         if error.code == 416:
             # The file ends before `start`: its size is all there is to say.
             size = error.headers.get("Content-Range", "").rpartition("/")[2]
-            return _Source(io.BytesIO(), start, int(size) if size.isdigit() else start)
+            return _Source(url, io.BytesIO(), start, int(size) if size.isdigit() else start)
         raise TransferError(
             f"{url}: the depot answered {error.code} {error.reason}; look at the depot's log."
         ) from None
@@ -104,10 +114,40 @@ def _open_http(url: str, start: int) -> _Source:
             f"{url}: the depot cannot be reached ({reason}); "
             "check that it runs and that its address is right."
         ) from None
+    if answer.chunked:  # a chunk's head could drip where no rate is measured
+        answer.close()
+        raise TransferError(
+            f"{url}: the depot sends a file without its length (Transfer-Encoding: chunked); "
+            "let the web server send the bundle's files as they are."
+        )
     resumed = answer.status == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {start}-")
     begin = start if resumed else 0
-    length = answer.headers.get("Content-Length")
-    return _Source(answer, begin, None if length is None else begin + int(length))
+    return _Source(url, answer, begin, None if answer.length is None else begin + answer.length)
+
+
+def _answer(request: urllib.request.Request) -> Any:
+    """The depot's answer, of which the head has come; raises what urllib raises.
+
+    The socket's timeout is for each byte; all of them together are waited for in a thread, which alone
+    covers a name that does not resolve, a TLS handshake and a head that drips.
+    """
+    answers: List[Any] = []
+    failures: List[BaseException] = []
+
+    def ask() -> None:
+        try:
+            answers.append(_opener().open(request, timeout=TIMEOUT_S))
+        except BaseException as failure:  # noqa: BLE001 (raised again below, in the caller's thread)
+            failures.append(failure)
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(ANSWER_LIMIT_S)
+    if failures:
+        raise failures[0]
+    if not answers:
+        raise OSError(f"no answer within {ANSWER_LIMIT_S:g} s")
+    return answers[0]
 
 
 def _not_there(url: str, reason: str) -> NotThere:
@@ -119,26 +159,41 @@ def _not_there(url: str, reason: str) -> NotThere:
 class _Source:
     """An open download: reads from byte `start`; `size` is what the depot says the whole file has."""
 
-    def __init__(self, file: IO[bytes], start: int, size: Optional[int]) -> None:
+    def __init__(self, url: str, file: Any, start: int, size: Optional[int]) -> None:
         self.start = start
         self.size = size
         self.file = file
+        self._url = url
 
     def pieces(self) -> Iterator[bytes]:
+        """What comes, as it comes; raises TransferError when that is too little in too long a time."""
+        came, waited = 0, 0.0
         while True:
+            asked = time.monotonic()
             try:
-                piece = self.file.read(PIECE)
+                # Not read(), which waits until the whole piece is there.
+                piece = self.file.read1(PIECE)
             except (OSError, http.client.HTTPException):
                 raise _Interrupted() from None
             if not piece:
                 return
+            came += len(piece)
+            waited += time.monotonic() - asked
+            if waited >= RATE_WINDOW_S:
+                if came < LOWEST_RATE * RATE_WINDOW_S:
+                    raise TransferError(
+                        f"{self._url}: the depot sends too slowly ({came} bytes in {waited:.0f} s, expected "
+                        f"are {LOWEST_RATE} a second at least); check the network and who answers there, "
+                        "then run the command again."
+                    )
+                came, waited = 0, 0.0
             yield piece
 
 
 def read(url: str, limit: int) -> bytes:
     """The content of a small file, at most `limit` bytes; raises TransferError, NotThere, InputError."""
     for _turn in range(ATTEMPTS):
-        data = b""
+        data = bytearray()
         try:
             with _open(url, 0) as source:
                 for piece in source.pieces():
@@ -148,7 +203,7 @@ def read(url: str, limit: int) -> bytes:
                             f"{url}: the depot sends more than {limit} bytes; copy the bundle to it again."
                         )
             if source.size is None or len(data) == source.size:
-                return data
+                return bytes(data)
         except _Interrupted:
             continue
     raise _broke_off(url, len(data))
