@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import sys
 import threading
 from functools import partial
-from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
@@ -14,7 +14,8 @@ import pytest
 
 sys.path.append(str(Path(__file__).parents[1] / "bundle"))
 
-from edgeai_runtime.depot import _Handler
+from edgeai_runtime.depot import _Handler, _Server
+from edgeai_runtime.trust import connection
 
 
 class Depot:
@@ -25,9 +26,18 @@ class Depot:
         self.requests: List[Tuple[str, Optional[str]]] = []
         self.break_off_after: List[int] = []  # bytes of the next bodies, one entry an answer
         self.ranges = True
+        self.sent = 0  # bytes of files
+        self.connections = 0
+        self.open: List[socket.socket] = []
         # What an attacker answers: by the end of a path a content, or who writes the whole answer.
         self.forged: Dict[str, Any] = {}
         self.url = ""
+
+    def hang_up(self) -> None:
+        """End every connection, as a depot that is started anew does."""
+        for connection in self.open:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def ranges_of(self, name: str) -> List[Optional[str]]:
         """The Range header of each request whose path ends in `name`."""
@@ -37,10 +47,13 @@ class Depot:
 class _FaultyHandler(_Handler):
     def __init__(self, *arguments: Any, depot: Depot) -> None:
         self.depot = depot
+        depot.connections += 1
+        depot.open.append(arguments[0])
         super().__init__(*arguments, directory=depot.directory.resolve())
 
     def _answer(self, with_body: bool) -> None:
         self.depot.requests.append((self.path, self.headers.get("Range")))
+        self.directory = self.depot.directory.resolve()  # another one meanwhile, to a client that stays
         if not self.depot.ranges:
             del self.headers["Range"]
         for end, forged in self.depot.forged.items():
@@ -62,8 +75,9 @@ class _FaultyHandler(_Handler):
 
     def _copy(self, file: Any, start: int, end: int) -> None:
         if self.depot.break_off_after:
-            end = start + self.depot.break_off_after.pop(0)
+            end = min(end, start + self.depot.break_off_after.pop(0))
             self.close_connection = True
+        self.depot.sent += end - start
         super()._copy(file, start, end)
 
 
@@ -74,7 +88,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[[Path], Depot]]:
 
     def start(directory: Path) -> Depot:
         depot = Depot(directory)
-        server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_FaultyHandler, depot=depot))
+        server = _Server(("127.0.0.1", 0), partial(_FaultyHandler, depot=depot))
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         running.append((server, thread))
@@ -82,6 +96,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[[Path], Depot]]:
         return depot
 
     yield start
+    connection.close_idle()
     for server, thread in running:
         server.shutdown()
         thread.join()
