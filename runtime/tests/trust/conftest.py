@@ -35,9 +35,9 @@ class Depot:
 
     def hang_up(self) -> None:
         """End every connection, as a depot that is started anew does."""
-        for connection in self.open:
+        for end in self.open:
             with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
+                end.shutdown(socket.SHUT_RDWR)
 
     def ranges_of(self, name: str) -> List[Optional[str]]:
         """The Range header of each request whose path ends in `name`."""
