@@ -37,15 +37,32 @@ def has_blob(paths: Paths, sha256: str, size: int) -> bool:
     return path.is_file() and path.stat().st_size == size
 
 
-def fetch_blob(paths: Paths, depot_url: str, sha256: str, size: int) -> int:
+def partial_path(paths: Paths, sha256: str) -> Path:
+    """Where what came of a blob lies until it is whole."""
+    return paths.store / "partial" / sha256
+
+
+def fetch_blob(
+    paths: Paths,
+    depot_url: str,
+    sha256: str,
+    size: int,
+    received: transfer.Received = lambda count: None,
+) -> int:
     """Make sure the blob is in the store; returns the bytes that had to be transferred, 0 if it was there.
 
     Raises TransferError and TrustError.
     """
     if has_blob(paths, sha256, size):
         return 0
-    partial = paths.store / "partial" / sha256
-    return transfer.fetch(blob_url(depot_url, sha256), partial, blob_path(paths, sha256), sha256, size)
+    return transfer.fetch(
+        blob_url(depot_url, sha256),
+        partial_path(paths, sha256),
+        blob_path(paths, sha256),
+        sha256,
+        size,
+        received,
+    )
 
 
 def read_blob(depot_url: str, sha256: str, limit: int) -> bytes:
