@@ -9,7 +9,7 @@ COLLECTION := .build/ansible_collections/edgeai/fleet
 export ORT_DISABLE_TELEMETRY := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup dev demo test lint sanity format test-runtime test-plugins test-example test-collection \
+.PHONY: help setup dev demo test lint sanity format test-runtime test-transfer test-plugins test-example test-collection \
 	test-integration test-demo test-hosts test-industrial-pc changelog locks clean
 
 help: ## Say what can be typed
@@ -57,6 +57,10 @@ format: dev ## Put the Python code into shape, and the tables of variables
 
 test-runtime: dev ## Test the runtime on every Python found among 3.8, 3.10, 3.11, 3.13
 	@$(BIN)/python tools/test_runtime.py
+
+test-transfer: dev ## Kill a download of 200 MB at 50 points and count what the depot sends (2 minutes)
+	EDGEAI_TEST_SIZE=200000000 EDGEAI_TEST_CUTS=50 $(BIN)/python -m pytest -q -s --config-file runtime/pyproject.toml \
+	  runtime/tests/trust/test_killed.py
 
 test-plugins: dev ## Test modules, filters and callback here and on the oldest and newest ansible-core
 	$(BIN)/python -m pytest -q --numprocesses auto tests/unit

@@ -27,7 +27,8 @@ class Depot:
         self.break_off_after: List[int] = []  # bytes of the next bodies, one entry an answer
         self.break_off_in = ""  # the end of the paths whose bodies these are
         self.ranges = True
-        self.sent = 0  # bytes of files
+        self.sent = 0  # bytes of files, metadata among them
+        self.after_sending: Callable[[], None] = lambda: None
         self.connections = 0
         self.open: List[socket.socket] = []
         # What an attacker answers: by the end of a path a content, or who writes the whole answer.
@@ -80,6 +81,7 @@ class _FaultyHandler(_Handler):
             self.close_connection = True
         self.depot.sent += end - start
         super()._copy(file, start, end)
+        self.depot.after_sending()
 
 
 @pytest.fixture
