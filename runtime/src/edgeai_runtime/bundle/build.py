@@ -14,6 +14,8 @@ from edgeai_runtime import __version__
 from edgeai_runtime.bundle.debian import DebianCache
 from edgeai_runtime.bundle.keys import open_keys
 from edgeai_runtime.bundle.layout import is_whole, place, sweep
+from edgeai_runtime.bundle.offers import FILE as OFFERS
+from edgeai_runtime.bundle.offers import write_offers
 from edgeai_runtime.bundle.own_wheels import find_own_wheels
 from edgeai_runtime.bundle.signing import sign, signed_targets
 from edgeai_runtime.bundle.targets import Target, find_target
@@ -106,6 +108,7 @@ def build(
         or {key: value for key, value in old.items() if key not in ("created", "expires")} != about
         or not life / 2 <= datetime.fromisoformat(old["expires"]) - now <= life
         or not is_whole(output, contents, blobs)
+        or not (output / OFFERS).is_file()
     )
     if not changed:
         expires = datetime.fromisoformat(old["expires"])
@@ -117,6 +120,7 @@ def build(
         place(output, contents, blobs)
         sign(output / "metadata", keys, contents, now, expires)
         sweep(output, contents, blobs)
+        write_offers(output, {**about, **times}, contents)
     count = sum(map(len, releases.values()))
     said = f"a bundle of {len(chosen)} targets and {count} releases, good until {expires:%Y-%m-%d}"
     return BundleResult(
