@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
-from typing import IO
-
-from edgeai_runtime.trust.meter import Transferred
+from typing import IO, Dict
 
 BAR = 30  # characters
+
+
+class Transferred(str):
+    """A sentence that has its `figures`: bytes so far and in total, bytes a second, seconds that remain."""
+
+    figures: Dict[str, float]
 
 
 class Progress:

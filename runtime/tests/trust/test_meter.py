@@ -8,9 +8,9 @@ from typing import List
 
 import pytest
 
-from edgeai_runtime.progress import Progress
+from edgeai_runtime.progress import Progress, Transferred
 from edgeai_runtime.trust import meter
-from edgeai_runtime.trust.meter import Meter, Transferred
+from edgeai_runtime.trust.meter import Meter
 
 
 class Terminal(io.StringIO):

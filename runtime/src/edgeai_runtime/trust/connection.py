@@ -91,7 +91,7 @@ def _get(url: SplitResult, headers: Mapping[str, str], timeout_s: float) -> Answ
     if kept is not None:
         try:
             return _answer(place, kept, url, headers)
-        except (ConnectionError, http.client.BadStatusLine):
+        except (ConnectionError, ssl.SSLError, http.client.BadStatusLine):
             kept.close()  # the depot hung up meanwhile, or was started anew
     if url.scheme == "https":
         secure = http.client.HTTPSConnection(

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import time
-from typing import Callable, Dict
+from typing import Callable
+
+from edgeai_runtime.progress import Transferred
 
 TOLD_EVERY_S = 1.0
-
-
-class Transferred(str):
-    """A sentence that has its `figures`: bytes so far and in total, bytes a second, seconds that remain."""
-
-    figures: Dict[str, float]
 
 
 class Meter:
