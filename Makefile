@@ -9,8 +9,8 @@ COLLECTION := .build/ansible_collections/edgeai/fleet
 export ORT_DISABLE_TELEMETRY := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup dev demo test lint sanity format test-runtime test-plugins test-example test-collection \
-	test-integration test-demo test-hosts test-industrial-pc test-switches changelog locks clean
+.PHONY: help setup dev demo test lint sanity format test-runtime test-switches test-transfer test-plugins \
+	test-example test-collection test-integration test-demo test-hosts test-industrial-pc changelog locks clean
 
 help: ## Say what can be typed
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,10 @@ test-runtime: dev ## Test the runtime on every Python found among 3.8, 3.10, 3.1
 
 test-switches: dev ## Switch model and runtime 50 times each under load; no request may be lost
 	cd runtime && EDGEAI_SWITCHES=50 ../$(BIN)/python -m pytest -q -s tests/generations/test_under_load.py
+
+test-transfer: dev ## Kill a download of 200 MB at 50 points and count what the depot sends (2 minutes)
+	cd runtime && EDGEAI_TEST_SIZE=200000000 EDGEAI_TEST_CUTS=50 \
+	  ../$(BIN)/python -m pytest -q -s tests/trust/test_killed.py
 
 test-plugins: dev ## Test modules, filters and callback here and on the oldest and newest ansible-core
 	$(BIN)/python -m pytest -q --numprocesses auto tests/unit

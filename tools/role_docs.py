@@ -63,7 +63,7 @@ def table(options: Dict[str, Any]) -> str:
     lines = ["| variable | default | meaning |", "| --- | --- | --- |"]
     for name, option in options.items():
         default = option.get("default", "")
-        shown = "none" if default in ("", None) else f"`{plain(default)}`"
+        shown = "none" if default in ("", None) else f"`{plain(str(default))}`"
         lines.append(f"| `{name}` | {shown} | {plain(option['description'])} |")
     return "\n".join(lines) + "\n"
 

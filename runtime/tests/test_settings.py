@@ -30,6 +30,13 @@ def test_a_device_knows_who_it_is(tmp_path: Path) -> None:
     assert (device.depot_url, device.http, device.threads) == ("http://127.0.0.1:9000", "127.0.0.1:9001", 1)
 
 
+def test_a_device_knows_its_depots_mirrors_and_what_it_may_take(tmp_path: Path) -> None:
+    more = '[depot]\nmirrors = ["http://127.0.0.1:9002/"]\nrate_limit = 2.5\n'
+    device = load_device(_write(tmp_path, GOOD.replace("[depot]\n", more)))
+    assert device.depot_mirrors == ("http://127.0.0.1:9002",)
+    assert device.depot_rate_limit == 2_500_000
+
+
 def test_a_device_that_was_not_provisioned_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not provisioned; run the provision playbook"):
         load_device(Paths(tmp_path))

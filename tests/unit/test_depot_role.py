@@ -58,4 +58,5 @@ def test_nginx_does_tls_with_a_certificate(
     written = (tmp_path / "depot.conf").read_text()
     assert listen in written
     assert "limit_rate 20m;" in written
+    assert "rate=320r/s;" in written
     assert ("ssl_certificate_key" in written) is bool(variables["depot_certificate"])

@@ -13,6 +13,7 @@ from edgeai_runtime.errors import EdgeAIError
 from edgeai_runtime.ownership import become_owner
 from edgeai_runtime.parser import build_parser
 from edgeai_runtime.paths import Paths
+from edgeai_runtime.progress import Progress
 
 
 def _show(result: Result) -> None:
@@ -56,9 +57,6 @@ def main(arguments: Optional[List[str]] = None) -> int:
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     args = build_parser().parse_args(arguments)
 
-    def progress(sentence: str) -> None:
-        print(json.dumps({"progress": sentence}) if args.json else sentence, file=sys.stderr, flush=True)
-
     try:
         paths = Paths(args.root.absolute())
         if args.run in commands.ON_DEVICE:
@@ -66,7 +64,8 @@ def main(arguments: Optional[List[str]] = None) -> int:
                 become_owner(paths)
             if paths.depot_ca.is_file():
                 commands.trust_depot(paths.depot_ca)
-        result = {"ok": True, **args.run(args, paths, progress)}
+        with Progress(args.json, sys.stderr) as progress:
+            result = {"ok": True, **args.run(args, paths, progress)}
     except EdgeAIError as error:
         if args.json:
             told = {"kind": error.kind, "message": error.message, "details": error.details}

@@ -195,6 +195,37 @@ def rollback(args: argparse.Namespace, paths: Paths, progress: Progress) -> Resu
     )
 
 
+def update_check(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
+    from edgeai_runtime.settings import load_device
+    from edgeai_runtime.updates import check_updates
+
+    return _as_dict(check_updates(paths, load_device(paths)))
+
+
+def update_fetch(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
+    from edgeai_runtime.settings import load_device
+    from edgeai_runtime.updates import fetch_updates
+
+    return _as_dict(fetch_updates(paths, load_device(paths), args.check, progress))
+
+
+def update_apply(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
+    from edgeai_runtime.settings import load_device
+    from edgeai_runtime.updates import apply_updates
+
+    return _as_dict(
+        apply_updates(
+            paths,
+            load_device(paths),
+            soak_s=args.seconds,
+            deadline_s=args.deadline,
+            actor=args.actor,
+            check=args.check,
+            progress=progress,
+        )
+    )
+
+
 def status(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
     from edgeai_runtime.generations import current_manifest
     from edgeai_runtime.generations.keeper_client import KeeperClient
@@ -252,6 +283,9 @@ ON_DEVICE = (
     soak,
     confirm,
     rollback,
+    update_check,
+    update_fetch,
+    update_apply,
     status,
     debian_install,
 )

@@ -86,6 +86,22 @@ def build_parser() -> argparse.ArgumentParser:
     _add_actor(rollback)
     _add_check(rollback)
 
+    update = words.add_parser("update", help="What the depot has that is newer").add_subparsers(
+        metavar="COMMAND", required=True
+    )
+    add(update, "check", commands.update_check, "Show what the depot offers that is newer")
+    newer = add(update, "fetch", commands.update_fetch, "Fetch what is newer; what serves stays")
+    _add_check(newer)
+    apply = add(update, "apply", commands.update_apply, "Fetch, convert, gate, try and confirm what is newer")
+    apply.add_argument(
+        "--seconds", type=float, default=300.0, help="watch each on trial for so long (default: 300)"
+    )
+    apply.add_argument(
+        "--deadline", type=float, default=600.0, metavar="S", help="taken back unless confirmed by then"
+    )
+    _add_actor(apply)
+    _add_check(apply)
+
     serve = add(words, "serve", commands.serve, "Serve one generation (the keeper runs this)")
     serve.add_argument("--generation", type=Path, required=True, metavar="DIR")
     serve.add_argument("--http", metavar="HOST:PORT")

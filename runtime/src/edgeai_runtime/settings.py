@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Dict, Tuple
 
 from edgeai_runtime.errors import InputError
 from edgeai_runtime.paths import Paths
@@ -19,7 +19,11 @@ else:
 
 @dataclass(frozen=True)
 class Device:
-    """Who this device is and where it serves. `http` is "host:port"; `threads` bounds one model."""
+    """Who this device is and where it serves. `http` is "host:port"; `threads` bounds one model.
+
+    `depot_mirrors` are asked when the depot does not deliver; `depot_rate_limit` is in bytes a second,
+    0 for none.
+    """
 
     name: str
     device_class: str
@@ -27,6 +31,8 @@ class Device:
     depot_url: str
     http: str
     threads: int = 1
+    depot_mirrors: Tuple[str, ...] = ()
+    depot_rate_limit: float = 0.0
 
 
 def load_toml(path: Path) -> Dict[str, Any]:
@@ -51,7 +57,7 @@ def load_device(paths: Paths) -> Device:
         raise InputError(
             f"{path}: schema {data['schema']!r} is unknown, expected 1; provision the device again."
         )
-    check_keys(data["depot"], ["url"], origin=f"{path}, [depot]")
+    check_keys(data["depot"], ["url"], ["mirrors", "rate_limit"], origin=f"{path}, [depot]")
     check_keys(data["serve"], ["http"], ["threads"], origin=f"{path}, [serve]")
     return Device(
         name=data["name"],
@@ -60,4 +66,6 @@ def load_device(paths: Paths) -> Device:
         depot_url=data["depot"]["url"].rstrip("/"),
         http=data["serve"]["http"],
         threads=data["serve"].get("threads", 1),
+        depot_mirrors=tuple(url.rstrip("/") for url in data["depot"].get("mirrors", [])),
+        depot_rate_limit=data["depot"].get("rate_limit", 0) * 1e6,
     )

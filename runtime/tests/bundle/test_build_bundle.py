@@ -26,7 +26,7 @@ from mirror import Mirror
 from workstation import Workstation
 
 from edgeai_runtime.errors import InputError, TransferError
-from edgeai_runtime.release import file_sha256
+from edgeai_runtime.release import file_sha256, read_source
 from edgeai_runtime.trust import fetch_release, show_bundle
 from edgeai_runtime.trust.store import blob_name
 
@@ -125,6 +125,27 @@ def test_it_carries_debian_packages_signed_like_the_rest(workstation: Workstatio
     assert not workstation.build(**asked).changed
     assert workstation.build().changed
     assert not (workstation.output / blob_name(file["sha256"])).exists()
+
+
+def test_it_says_what_it_has_newest_to_whoever_does_not_verify(
+    workstation: Workstation, tmp_path: Path
+) -> None:
+    newer = [write_release(tmp_path / v, v, model=b"a better model") for v in ("1.10.0", "1.9.0")]
+    workstation.build(release_dirs=[*workstation.releases, *newer])
+    told = json.loads((workstation.output / "updates.json").read_bytes())
+    release = read_source(newer[0])[0]
+    assert told["releases"] == [
+        {
+            "name": "label-reader",
+            "version": "1.10.0",
+            "digest": release.digest,
+            "size": sum(blob.size for blob in release.blobs),
+        }
+    ]
+    digests = {name: lock["sha256"] for name, lock in shown(workstation)["locks"].items()}
+    assert {entry["name"]: entry["digest"] for entry in told["environments"]} == digests
+    assert told["expires"] == shown(workstation)["expires"]
+    assert "Not signed" in told["note"]
 
 
 def test_a_check_predicts_and_writes_nothing(workstation: Workstation) -> None:

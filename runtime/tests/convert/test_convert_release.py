@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import List
 
 import pytest
-from toy import DEVICE, operators, toy_model, toy_release
+from toy import DEVICE, operators, put, toy_model, toy_release
 
 from edgeai_runtime.convert import convert_release
 from edgeai_runtime.errors import ConvertError, InputError
@@ -50,6 +50,15 @@ def test_the_table_shows_fp32_beside_what_the_recipe_demands(paths: Paths) -> No
         ("int8 static", "chosen", 6),
     ]
     assert "quality 1.00 instead of 1.00" in made.table[1].why
+
+
+def test_a_model_in_graph_and_tensors_converts_to_what_it_was_in_one_file(paths: Paths) -> None:
+    split = toy_release(paths)
+    assert split.tensors
+    whole = dataclasses.replace(split, model=put(paths, toy_model()), tensors=())
+    made = [convert_release(paths, DEVICE, release, False, ignore) for release in (split, whole)]
+    assert made[0].artifact == made[1].artifact
+    assert made[0].fingerprint != made[1].fingerprint
 
 
 def test_black_calibration_images_show_in_the_measured_quality(paths: Paths) -> None:

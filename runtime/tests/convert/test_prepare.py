@@ -26,26 +26,26 @@ def opset(path: Path) -> int:
 
 def test_an_old_operator_set_is_lifted_for_quantization(tmp_path: Path) -> None:
     source = write_model(tmp_path / "source.onnx", toy_model(opset=11))
-    prepare(source, tmp_path / "prepared.onnx", "toy 1.0.0", for_quantization=True)
+    prepare(source, tmp_path, tmp_path / "prepared.onnx", "toy 1.0.0", for_quantization=True)
     assert opset(tmp_path / "prepared.onnx") == 17
 
 
 def test_an_operator_set_that_needs_no_lift_is_left_alone(tmp_path: Path) -> None:
     source = write_model(tmp_path / "source.onnx", toy_model(opset=11))
-    prepare(source, tmp_path / "prepared.onnx", "toy 1.0.0", for_quantization=False)
+    prepare(source, tmp_path, tmp_path / "prepared.onnx", "toy 1.0.0", for_quantization=False)
     assert opset(tmp_path / "prepared.onnx") == 11
 
 
 def test_weights_in_constant_nodes_become_initializers(tmp_path: Path) -> None:
     source = write_model(tmp_path / "source.onnx", toy_model(constants=True))
-    prepare(source, tmp_path / "prepared.onnx", "toy 1.0.0", for_quantization=True)
+    prepare(source, tmp_path, tmp_path / "prepared.onnx", "toy 1.0.0", for_quantization=True)
     assert "Constant" in operators(source)
     assert "Constant" not in operators(tmp_path / "prepared.onnx")
 
 
 def test_a_newer_header_is_read_where_the_operators_are_known(tmp_path: Path) -> None:
     source = write_model(tmp_path / "source.onnx", with_header(toy_model(opset=17), ir_version=13))
-    prepare(source, tmp_path / "prepared.onnx", "toy 1.0.0", for_quantization=True)
+    prepare(source, tmp_path, tmp_path / "prepared.onnx", "toy 1.0.0", for_quantization=True)
     assert "Conv" in operators(tmp_path / "prepared.onnx")
 
 
@@ -73,7 +73,7 @@ def test_an_operator_set_out_of_reach_is_an_error_with_a_way_out(tmp_path: Path,
     with pytest.raises(
         ConvertError, match=f"its opset {newest} .*export the model with an opset from 13 to 21"
     ):
-        prepare(source, tmp_path / "prepared.onnx", "toy 1.0.0", for_quantization=True)
+        prepare(source, tmp_path, tmp_path / "prepared.onnx", "toy 1.0.0", for_quantization=True)
 
 
 def test_an_optimised_model_answers_as_before(tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_pruning_a_model_without_weights_is_an_error(tmp_path: Path) -> None:
 
 def test_calibration_reads_one_image_at_a_time_and_each_once(tmp_path: Path) -> None:
     source = write_model(tmp_path / "source.onnx", toy_model())
-    prepare(source, tmp_path / "prepared.onnx", "toy 1.0.0", for_quantization=True)
+    prepare(source, tmp_path, tmp_path / "prepared.onnx", "toy 1.0.0", for_quantization=True)
     images = [write_model(tmp_path / f"{n}.png", picture("ABCD"[: n % 4 + 1], n)) for n in range(12)]
     seen = []
 

@@ -19,7 +19,8 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from edgeai_runtime.paths import Paths
-from edgeai_runtime.release import Blob, Pipeline, Recipe, Release, Sample, Sets
+from edgeai_runtime.release import Blob, Pipeline, Recipe, Release, Sample, Sets, content_pieces
+from edgeai_runtime.release.tensors import SplitModel, split_model
 from edgeai_runtime.settings import Device
 from edgeai_runtime.trust.store import blob_path
 
@@ -113,6 +114,17 @@ def put(paths: Paths, data: bytes) -> Blob:
     return Blob(sha256, len(data))
 
 
+def put_model(paths: Paths, data: bytes) -> SplitModel:
+    """A model in the device's store, as its graph and its tensors."""
+    file = paths.root / "model.onnx"
+    file.write_bytes(data)
+    found = split_model(file, "toy")
+    for content in found.contents.values():
+        put(paths, b"".join(content_pieces(content)))
+    file.unlink()
+    return found
+
+
 def put_samples(paths: Paths, words: Sequence[str], noise: int, expected: bool = True) -> Tuple[Sample, ...]:
     samples = []
     for number, text in enumerate(words):
@@ -147,11 +159,13 @@ def toy_release(
     golden = list(put_samples(paths, texts(10, 4, seed=3), noise=300))
     for index in range(wrong_golden):
         golden[index] = Sample(golden[index].sha256, golden[index].size, "unreadable")
+    split = put_model(paths, toy_model() if model is None else model)
     return Release(
         name=name,
         version=version,
         description="Reads grey bars",
-        model=put(paths, toy_model() if model is None else model),
+        model=split.graph,
+        tensors=split.tensors,
         labels=put(paths, "".join(f"{letter}\n" for letter in LETTERS).encode()),
         pipeline=Pipeline(
             pre=(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import socket
 from pathlib import Path
-from typing import Any, Callable, NamedTuple
+from typing import Any, Callable, List, NamedTuple
 
 import pytest
 
@@ -64,9 +64,10 @@ def test_a_second_attempt_takes_only_the_rest(depot: Any, download: Download, ov
 
 
 def test_a_broken_connection_is_taken_up_where_it_broke(depot: Any, download: Download) -> None:
-    depot.break_off_after = [300_000, 200_000]
+    depot.break_off_after = [30_000, 20_000]
     assert download.run(f"{depot.url}/blob") == len(CONTENT)
-    assert depot.ranges_of("/blob") == [None, "bytes=300000-", "bytes=500000-"]
+    assert depot.ranges_of("/blob")[:3] == ["bytes=0-65535", "bytes=30000-95535", "bytes=50000-115535"]
+    assert depot.sent == len(CONTENT)
     assert download.destination.read_bytes() == CONTENT
 
 
@@ -79,9 +80,39 @@ def test_a_connection_that_keeps_breaking_is_reported_and_its_part_kept(
     assert download.run(f"{depot.url}/blob") == len(CONTENT) - 300
 
 
+def test_no_more_than_a_chunk_is_asked_for_at_once(depot: Any, download: Download) -> None:
+    download.run(f"{depot.url}/blob")
+    for asked in depot.ranges_of("/blob"):
+        first, last = map(int, asked[len("bytes=") :].split("-"))
+        assert last - first < transfer.CHUNK
+
+
+def test_one_connection_serves_for_all_that_is_asked_of_a_depot(depot: Any, download: Download) -> None:
+    for _turn in range(2):
+        download.run(f"{depot.url}/blob")
+        download.destination.unlink()
+    assert len(depot.requests) > 20
+    assert depot.connections == 1
+
+
+def test_a_depot_that_hung_up_meanwhile_is_connected_to_again(depot: Any, download: Download) -> None:
+    transfer.read(f"{depot.url}/blob", len(CONTENT))
+    depot.hang_up()
+    assert download.run(f"{depot.url}/blob") == len(CONTENT)
+
+
+def test_each_piece_is_told_of_as_it_comes(depot: Any, download: Download) -> None:
+    pieces: List[int] = []
+    transfer.fetch(
+        f"{depot.url}/blob", download.partial, download.destination, DIGEST, len(CONTENT), pieces.append
+    )
+    assert sum(pieces) == len(CONTENT)
+    assert len(pieces) > 1
+
+
 def test_a_depot_without_ranges_sends_all_again(depot: Any, download: Download) -> None:
     depot.ranges = False
-    depot.break_off_after = [300_000]
+    depot.break_off_after = [30_000]
     download.run(f"{depot.url}/blob")
     assert download.destination.read_bytes() == CONTENT
 
@@ -90,7 +121,8 @@ def test_a_spoilt_part_is_thrown_away_once(depot: Any, download: Download) -> No
     download.partial.parent.mkdir(parents=True)
     download.partial.write_bytes(b"\0" * 1000)  # what a power cut leaves of unwritten pages
     download.run(f"{depot.url}/blob")
-    assert depot.ranges_of("/blob") == ["bytes=1000-", None]
+    assert depot.ranges_of("/blob")[0] == "bytes=1000-66535"
+    assert depot.ranges_of("/blob").count("bytes=0-65535") == 1
     assert download.destination.read_bytes() == CONTENT
 
 

@@ -14,13 +14,15 @@ from edgeai_runtime import __version__
 from edgeai_runtime.bundle.debian import DebianCache
 from edgeai_runtime.bundle.keys import open_keys
 from edgeai_runtime.bundle.layout import is_whole, place, sweep
+from edgeai_runtime.bundle.offers import FILE as OFFERS
+from edgeai_runtime.bundle.offers import write_offers
 from edgeai_runtime.bundle.own_wheels import find_own_wheels
 from edgeai_runtime.bundle.signing import sign, signed_targets
 from edgeai_runtime.bundle.starter import Starter
 from edgeai_runtime.bundle.targets import Target, find_controller, find_target
 from edgeai_runtime.bundle.wheels import WheelCache
 from edgeai_runtime.errors import InputError
-from edgeai_runtime.release import read_source
+from edgeai_runtime.release import Content, content_size, read_source
 
 SCHEMA = 1
 # The time for all; for the depot a web server, and what keeps its log small; for a controller its way to
@@ -123,6 +125,7 @@ def build(
         or not life / 2 <= datetime.fromisoformat(old["expires"]) - now <= life
         or not is_whole(output, contents, blobs)
         or not starter.is_right()
+        or not (output / OFFERS).is_file()
     )
     if not changed:
         expires = datetime.fromisoformat(old["expires"])
@@ -135,6 +138,7 @@ def build(
         sign(output / "metadata", keys, contents, now, expires)
         sweep(output, contents, blobs)
         starter.write()
+        write_offers(output, {**about, **times}, contents)
     count = sum(map(len, releases.values()))
     said = f"a bundle of {len(chosen)} targets and {count} releases, good until {expires:%Y-%m-%d}"
     return BundleResult(
@@ -143,7 +147,7 @@ def build(
         expires=expires.isoformat(),
         targets=[target.name for target in chosen],
         releases=releases,
-        size=sum(path.stat().st_size for path in blobs.values()),
+        size=sum(map(content_size, blobs.values())),
         controllers=sorted(set(controllers)),
         controller_command=None if changed and check else starter.command,
         changed=changed,
@@ -165,11 +169,11 @@ def _find_own_wheels(directories: Mapping[str, Path], targets: Sequence[Target])
 
 def _read_releases(
     directories: Sequence[Path], progress: Progress
-) -> Tuple[Dict[str, List[str]], Dict[str, bytes], Dict[str, Path]]:
-    """Versions by name, manifests by TUF target name, files by sha256."""
+) -> Tuple[Dict[str, List[str]], Dict[str, bytes], Dict[str, Content]]:
+    """Versions by name, manifests by TUF target name, contents of blobs by sha256."""
     versions: Dict[str, List[str]] = {}
     manifests: Dict[str, bytes] = {}
-    files: Dict[str, Path] = {}
+    contents: Dict[str, Content] = {}
     for directory in directories:
         release, sources = read_source(directory)
         target = f"releases/{release.name}/{release.version}.json"
@@ -179,10 +183,10 @@ def _read_releases(
                 "give one of them a new version."
             )
         manifests[target] = release.to_json()
-        files.update(sources)
+        contents.update(sources)
         versions.setdefault(release.name, []).append(release.version)
         progress(f"read {release.name} {release.version}")
-    return {name: sorted(set(found)) for name, found in sorted(versions.items())}, manifests, files
+    return {name: sorted(set(found)) for name, found in sorted(versions.items())}, manifests, contents
 
 
 def _refuse_changed_versions(output: Path, signed: Mapping[str, str], manifests: Mapping[str, bytes]) -> None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 from pathlib import Path
 from typing import Dict, Mapping
 
 from edgeai_runtime.bundle.signing import current_version
 from edgeai_runtime.durable import fsync_directory, write_atomic
 from edgeai_runtime.errors import InputError
-from edgeai_runtime.release import file_sha256
+from edgeai_runtime.release import Content, Part, content_pieces, content_size
 from edgeai_runtime.trust.store import blob_name
 
 
@@ -21,28 +20,28 @@ def target_path(output: Path, name: str, data: bytes) -> Path:
     return output / "targets" / directory / f"{hashlib.sha256(data).hexdigest()}.{leaf}"
 
 
-def is_whole(output: Path, targets: Mapping[str, bytes], blobs: Mapping[str, Path]) -> bool:
+def is_whole(output: Path, targets: Mapping[str, bytes], blobs: Mapping[str, Content]) -> bool:
     """Whether every file is in place with its right size."""
     wanted = {target_path(output, name, data): len(data) for name, data in targets.items()}
-    wanted.update({output / blob_name(sha): source.stat().st_size for sha, source in blobs.items()})
+    wanted.update({output / blob_name(sha): content_size(content) for sha, content in blobs.items()})
     wanted.update({output / blob_name(sha): len(data) for sha, data in _locks(targets).items()})
     return all(path.is_file() and path.stat().st_size == size for path, size in wanted.items())
 
 
-def place(output: Path, targets: Mapping[str, bytes], blobs: Mapping[str, Path]) -> None:
+def place(output: Path, targets: Mapping[str, bytes], blobs: Mapping[str, Content]) -> None:
     """Write what is not there yet; `blobs` says where the content of each sha256 lies.
 
     Raises InputError when a source is not what it was a moment ago.
     """
-    for sha256, source in blobs.items():
-        _copy(output / blob_name(sha256), source, sha256)
+    for sha256, content in blobs.items():
+        _copy(output / blob_name(sha256), content, sha256)
     for sha256, data in _locks(targets).items():
         write_atomic(output / blob_name(sha256), data)
     for name, data in targets.items():
         write_atomic(target_path(output, name, data), data)
 
 
-def sweep(output: Path, targets: Mapping[str, bytes], blobs: Mapping[str, Path]) -> None:
+def sweep(output: Path, targets: Mapping[str, bytes], blobs: Mapping[str, Content]) -> None:
     """Remove what the newest metadata no longer names."""
     kept = {target_path(output, name, data) for name, data in targets.items()}
     kept.update(output / blob_name(sha256) for sha256 in (*blobs, *_locks(targets)))
@@ -62,17 +61,29 @@ def _locks(targets: Mapping[str, bytes]) -> Dict[str, bytes]:
     return {hashlib.sha256(data).hexdigest(): data for data in locks}
 
 
-def _copy(path: Path, source: Path, sha256: str) -> None:
-    if path.is_file() and path.stat().st_size == source.stat().st_size:
+def _copy(path: Path, content: Content, sha256: str) -> None:
+    if path.is_file() and path.stat().st_size == content_size(content):
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}")
-    with open(source, "rb") as reading, open(beside, "wb") as writing:
-        shutil.copyfileobj(reading, writing, 1 << 20)
+    digest = hashlib.sha256()
+    with open(beside, "wb") as writing:
+        for piece in content_pieces(content):
+            digest.update(piece)
+            writing.write(piece)
         writing.flush()
         os.fsync(writing.fileno())
-    if file_sha256(beside) != sha256:
+    if digest.hexdigest() != sha256:
         beside.unlink()
-        raise InputError(f"{source}: the file changed while the bundle was built; run the command again.")
+        raise InputError(
+            f"{_origin(content)}: the file changed while the bundle was built; run the command again."
+        )
     beside.replace(path)
     fsync_directory(path.parent)
+
+
+def _origin(content: Content) -> str:
+    """The file that a content comes from, in words."""
+    if isinstance(content, bytes):
+        return "a model's graph"
+    return str(content.path if isinstance(content, Part) else content)

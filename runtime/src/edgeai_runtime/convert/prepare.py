@@ -6,6 +6,7 @@ from pathlib import Path
 
 import onnx
 from onnx import version_converter
+from onnx.external_data_helper import load_external_data_for_model
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from edgeai_runtime.errors import ConvertError
@@ -20,13 +21,15 @@ HIGHEST_IR = 10
 _EXPORT = f"export the model with an opset from {LOWEST_QUANTIZABLE_OPSET} to {HIGHEST_OPSET}"
 
 
-def prepare(source: Path, target: Path, name: str, for_quantization: bool) -> None:
-    """Write a checked, shape-inferred, constant-folded copy of `source` to `target`.
+def prepare(source: Path, tensors: Path, target: Path, name: str, for_quantization: bool) -> None:
+    """Write a checked, shape-inferred, constant-folded copy of `source` to `target`, in one file.
 
-    `name` stands for the model in errors. Weights in Constant nodes become initializers on the way.
+    Tensors that are external data are read where they lie, below the directory `tensors`: onnx refuses
+    links to them beside the model. `name` stands for the model in errors. Weights in Constant nodes become
+    initializers on the way.
     Raises ConvertError when the file is damaged or its operator set cannot be converted.
     """
-    model = _at_operator_set(_load(source, name), name, for_quantization)
+    model = _at_operator_set(_load(source, tensors, name), name, for_quantization)
     for number, node in enumerate(model.graph.node):
         node.name = node.name or f"{node.op_type}_{number}"  # the quantizer excludes nodes by name
     lifted = target.with_name("lifted.onnx")
@@ -65,9 +68,10 @@ def first_line(error: BaseException) -> str:
     return (lines[0] if lines else type(error).__name__)[:300].rstrip(".")
 
 
-def _load(source: Path, name: str) -> onnx.ModelProto:
+def _load(source: Path, tensors: Path, name: str) -> onnx.ModelProto:
     try:
-        model = onnx.load(str(source))
+        model = onnx.load(str(source), load_external_data=False)
+        load_external_data_for_model(model, str(tensors))
     except Exception as error:  # protobuf's errors share no base with the others
         raise _damaged(name, first_line(error)) from error
     if not model.graph.node:

@@ -17,7 +17,7 @@ from edgeai_runtime.paths import Paths
 from edgeai_runtime.release import Release
 from edgeai_runtime.serving import pipeline
 from edgeai_runtime.serving.text import read_labels
-from edgeai_runtime.trust.store import blob_path
+from edgeai_runtime.trust.store import blob_path, blobs_directory
 
 Progress = Callable[[str], None]
 
@@ -39,7 +39,7 @@ def convert_all(job: Mapping[str, Any], progress: Progress) -> Iterator[Row]:
 
     progress(f"preparing the model of {name}")
     quantizes = any(candidate.recipe.quantize != "none" for candidate in plan)
-    prepare(source, prepared, name, for_quantization=quantizes)
+    prepare(source, blobs_directory(paths), prepared, name, for_quantization=quantizes)
     for index, candidate in enumerate(plan):
         made = work / f"{index}.onnx"
         progress(f"converting {name} to {candidate.name}")

@@ -1,6 +1,7 @@
 """A release: what a model's author ships, as its manifest and as its source directory."""
 
-from edgeai_runtime.release.digest import file_sha256
+from edgeai_runtime.release.contents import Content, Part, content_pieces, content_size
+from edgeai_runtime.release.digest import blob_place, file_sha256
 from edgeai_runtime.release.manifest import Release
 from edgeai_runtime.release.parts import Blob, Pipeline, Recipe, Sample, Sets
 from edgeai_runtime.release.source import read_source
@@ -11,12 +12,17 @@ __all__ = [
     "DEVICE_CLASSES",
     "GATES",
     "Blob",
+    "Content",
+    "Part",
     "Pipeline",
     "Recipe",
     "Release",
     "Sample",
     "Sets",
+    "blob_place",
     "check_schema",
+    "content_pieces",
+    "content_size",
     "file_sha256",
     "read_source",
     "typed",

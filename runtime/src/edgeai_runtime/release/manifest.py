@@ -17,7 +17,10 @@ from edgeai_runtime.strict import check_keys
 
 @dataclass(frozen=True)
 class Release:
-    """An immutable, versioned unit; `gates` holds only the gates its author set (always `exact_match`)."""
+    """An immutable, versioned unit; `gates` holds only the gates its author set (always `exact_match`).
+
+    `model` is its graph, which names `tensors` as external data by their place in the store.
+    """
 
     name: str
     version: str
@@ -28,6 +31,7 @@ class Release:
     sets: Sets
     recipes: Dict[str, Recipe]
     gates: Dict[str, float]
+    tensors: Tuple[Blob, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -35,10 +39,15 @@ class Release:
         return hashlib.sha256(self.to_json()).hexdigest()
 
     @property
+    def model_size(self) -> int:
+        """The bytes of the whole model."""
+        return self.model.size + sum(tensor.size for tensor in self.tensors)
+
+    @property
     def blobs(self) -> Tuple[Blob, ...]:
-        """Every file of the release once: model, labels, calibration, selection, golden samples."""
+        """Every file of the release once: graph, tensors, labels, calibration, selection, golden samples."""
         sets = self.sets
-        named = [self.model, *([self.labels] if self.labels else [])]
+        named = [self.model, *self.tensors, *([self.labels] if self.labels else [])]
         named += [*sets.calibration, *sets.selection, *sets.golden]
         return tuple({blob.sha256: Blob(blob.sha256, blob.size) for blob in named}.values())
 
@@ -59,7 +68,7 @@ class Release:
             "name": self.name,
             "version": self.version,
             "description": self.description,
-            "model": vars(self.model),
+            "model": {**vars(self.model), **self._tensors()},
             "labels": vars(self.labels) if self.labels else None,
             "pipeline": {"pre": self.pipeline.pre, "post": self.pipeline.post},
             "sets": {
@@ -72,6 +81,10 @@ class Release:
         }
         text = json.dumps(manifest, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return text.encode() + b"\n"
+
+    def _tensors(self) -> Dict[str, Any]:
+        """Named only where there are some: the manifest of a model in one file is as it always was."""
+        return {"tensors": [vars(tensor) for tensor in self.tensors]} if self.tensors else {}
 
     @classmethod
     def from_json(cls, data: bytes, origin: str) -> Release:
@@ -87,8 +100,12 @@ class Release:
         check_keys(manifest, [*keys, "pipeline", "sets", "recipes", "gates"], origin=origin)
         sets = typed(manifest, "sets", dict, origin)
         check_keys(sets, ["calibration", "selection", "golden"], origin=f"{origin}, sets")
+        model = dict(typed(manifest, "model", dict, origin))
+        tensors = typed(model, "tensors", list, f"{origin}, model", [])
+        model.pop("tensors", None)
         release = cls(
-            model=_blob(typed(manifest, "model", dict, origin), f"{origin}, model"),
+            model=_blob(model, f"{origin}, model"),
+            tensors=tuple(_blob(tensor, f"{origin}, model.tensors") for tensor in tensors),
             labels=(
                 None
                 if manifest["labels"] is None

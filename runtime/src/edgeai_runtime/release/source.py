@@ -8,16 +8,18 @@ from typing import Any, Dict, Mapping, Optional, Tuple
 
 from edgeai_runtime.errors import InputError
 from edgeai_runtime.release.checks import check_parts
+from edgeai_runtime.release.contents import Content
 from edgeai_runtime.release.digest import file_sha256
 from edgeai_runtime.release.manifest import Release
 from edgeai_runtime.release.parts import Blob, Sample, Sets
 from edgeai_runtime.release.tables import described
+from edgeai_runtime.release.tensors import split_model
 from edgeai_runtime.release.values import check_schema, typed
 from edgeai_runtime.strict import check_keys
 
 
-def read_source(directory: Path) -> Tuple[Release, Dict[str, Path]]:
-    """Read an author's directory: the release and where each of its blobs lies (sha256 -> file).
+def read_source(directory: Path) -> Tuple[Release, Dict[str, Content]]:
+    """Read an author's directory: the release and where the content of each of its blobs lies, by sha256.
 
     Raises InputError naming the file and the key, nearest known key, or missing file at fault.
     """
@@ -36,8 +38,11 @@ def read_source(directory: Path) -> Tuple[Release, Dict[str, Path]]:
     sets = typed(table, "sets", dict, origin)
     check_keys(sets, ["selection", "golden"], ["calibration"], origin=f"{origin}, [sets]")
     source = _Source(directory)
+    model_file = source.content(typed(model, "source", str, f"{origin}, [model]"), f"{origin}, [model]")
+    split = split_model(model_file, f"{origin}, [model]")
     release = Release(
-        model=source.blob(typed(model, "source", str, f"{origin}, [model]"), f"{origin}, [model]"),
+        model=split.graph,
+        tensors=split.tensors,
         labels=source.labels(model, f"{origin}, [model]"),
         sets=Sets(
             calibration=source.samples(sets, "calibration", f"{origin}, [sets]"),
@@ -48,7 +53,7 @@ def read_source(directory: Path) -> Tuple[Release, Dict[str, Path]]:
     )
     names = {digest: str(path.relative_to(directory)) for digest, path in source.files.items()}
     check_parts(release.sets, release.labels, release.pipeline, release.recipes, names, origin)
-    return release, source.files
+    return release, {**source.files, **split.contents}
 
 
 class _Source:
@@ -67,11 +72,16 @@ class _Source:
             raise InputError(f"{origin}: the file {name} is missing; add it or correct its name.")
         return path
 
-    def blob(self, name: str, origin: str) -> Blob:
+    def content(self, name: str, origin: str) -> Path:
+        """The path of a file that must not be empty."""
         path = self.path(name, origin)
-        blob = Blob(file_sha256(path), path.stat().st_size)
-        if blob.size == 0:
+        if path.stat().st_size == 0:
             raise InputError(f"{origin}: the file {name} is empty; write its content.")
+        return path
+
+    def blob(self, name: str, origin: str) -> Blob:
+        path = self.content(name, origin)
+        blob = Blob(file_sha256(path), path.stat().st_size)
         self.files[blob.sha256] = path
         return blob
 

@@ -12,7 +12,10 @@ from edgeai_runtime.paths import Paths
 from edgeai_runtime.release import Release
 from edgeai_runtime.settings import Device
 from edgeai_runtime.trust import store
-from edgeai_runtime.trust.client import connect, read_pinned_root
+from edgeai_runtime.trust.client import read_pinned_root
+from edgeai_runtime.trust.depots import Depots
+from edgeai_runtime.trust.meter import Meter
+from edgeai_runtime.trust.space import need_space
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ def fetch_release(
     check: bool = False,
     progress: Callable[[str], None] = lambda sentence: None,
 ) -> FetchResult:
-    """Fetch a release from the device's depot into the store; what is there is not transferred again.
+    """Fetch a release from the device's depots into the store; what is there is not transferred again.
 
     It counts as fetched only once every file is there and proved. `check` predicts, changes nothing.
     Raises InputError (not provisioned, no recipe for the device's class), TrustError, TransferError.
@@ -64,11 +67,11 @@ def _record(paths: Paths, name: str, version: str) -> Path:
 def _fetch(
     paths: Paths, device: Device, name: str, version: str, check: bool, progress: Callable[[str], None]
 ) -> FetchResult:
-    depot_url = device.depot_url
+    depots = Depots([device.depot_url, *device.depot_mirrors])
     target = f"releases/{name}/{version}.json"
     pinned = read_pinned_root(paths.root_json)
-    with connect(depot_url, pinned, paths.trust, keep=not check) as depot:
-        manifest = depot.read(target)
+    with depots.connect(pinned, paths.trust, keep=not check) as (depot_url, bundle):
+        manifest = bundle.read(target)
     release = Release.from_json(manifest, f"{depot_url}, {target}")
     if (release.name, release.version) != (name, version):
         raise TrustError(
@@ -87,9 +90,12 @@ def _fetch(
     fetched = sum(blob.size for blob in missing)
     present = sum(blob.size for blob in release.blobs) - fetched
     changed = bool(missing) or known is None
+    if missing:
+        need_space(paths, release, missing)
     if changed and not check:
+        meter = Meter(fetched, device.depot_rate_limit, progress)
         for number, blob in enumerate(missing, 1):
-            store.fetch_blob(paths, depot_url, blob.sha256, blob.size)
+            depots.fetch_blob(paths, blob.sha256, blob.size, meter)
             if number % 25 == 0 or number == len(missing):
                 progress(f"{number} of {len(missing)} files of {name} {version}")
         write_atomic(record, manifest)

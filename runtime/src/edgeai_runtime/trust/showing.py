@@ -29,7 +29,7 @@ def show_bundle(depot_url: str, root_json: Path) -> Dict[str, Any]:
         ]
         sizes = [sum(blob.size for blob in release.blobs) for release in releases]
         content["largest_release"] = max(sizes, default=0)
-        content["largest_model"] = max((release.model.size for release in releases), default=0)
+        content["largest_model"] = max((release.model_size for release in releases), default=0)
     return content
 
 

@@ -7,13 +7,18 @@ from pathlib import Path
 
 from edgeai_runtime.errors import TrustError
 from edgeai_runtime.paths import Paths
-from edgeai_runtime.release import file_sha256
+from edgeai_runtime.release import blob_place, file_sha256
 from edgeai_runtime.trust import transfer
+
+
+def blobs_directory(paths: Paths) -> Path:
+    """Where the blobs lie: what a model's graph calls the place of a tensor is below it."""
+    return paths.store / "sha256"
 
 
 def blob_name(sha256: str) -> str:
     """Where a blob lies below a bundle's or depot's root."""
-    return f"blobs/sha256/{sha256[:2]}/{sha256}"
+    return f"blobs/sha256/{blob_place(sha256)}"
 
 
 def blob_url(depot_url: str, sha256: str) -> str:
@@ -23,7 +28,7 @@ def blob_url(depot_url: str, sha256: str) -> str:
 
 def blob_path(paths: Paths, sha256: str) -> Path:
     """Where a blob lies, or would lie, in the device's store."""
-    return paths.store / "sha256" / sha256[:2] / sha256
+    return blobs_directory(paths) / blob_place(sha256)
 
 
 def has_blob(paths: Paths, sha256: str, size: int) -> bool:
@@ -32,15 +37,32 @@ def has_blob(paths: Paths, sha256: str, size: int) -> bool:
     return path.is_file() and path.stat().st_size == size
 
 
-def fetch_blob(paths: Paths, depot_url: str, sha256: str, size: int) -> int:
+def partial_path(paths: Paths, sha256: str) -> Path:
+    """Where what came of a blob lies until it is whole."""
+    return paths.store / "partial" / sha256
+
+
+def fetch_blob(
+    paths: Paths,
+    depot_url: str,
+    sha256: str,
+    size: int,
+    received: transfer.Received = lambda count: None,
+) -> int:
     """Make sure the blob is in the store; returns the bytes that had to be transferred, 0 if it was there.
 
     Raises TransferError and TrustError.
     """
     if has_blob(paths, sha256, size):
         return 0
-    partial = paths.store / "partial" / sha256
-    return transfer.fetch(blob_url(depot_url, sha256), partial, blob_path(paths, sha256), sha256, size)
+    return transfer.fetch(
+        blob_url(depot_url, sha256),
+        partial_path(paths, sha256),
+        blob_path(paths, sha256),
+        sha256,
+        size,
+        received,
+    )
 
 
 def read_blob(depot_url: str, sha256: str, limit: int) -> bytes:

@@ -1,7 +1,4 @@
-"""Downloads over http(s):// and file:// with the standard library: resumed, and proved by digest.
-
-Proxies of the environment are not used: a depot stands in the same factory network.
-"""
+"""Downloads over http(s):// and file:// with the standard library: resumed, and proved by digest."""
 
 from __future__ import annotations
 
@@ -9,19 +6,29 @@ import contextlib
 import http.client
 import io
 import os
+import re
 import ssl
-import urllib.error
-import urllib.request
+import time
 from pathlib import Path
-from typing import IO, Iterator, Optional
+from typing import IO, Any, Callable, Iterator, Optional, Tuple
 from urllib.parse import unquote, urlsplit
 
 from edgeai_runtime.durable import fsync_directory
 from edgeai_runtime.errors import InputError, TransferError, TrustError
 from edgeai_runtime.release import file_sha256
+from edgeai_runtime.trust import connection
 
 TIMEOUT_S = 30.0  # without a byte
+# Whoever sends a byte now and then could keep a device, and its lock, busy for ever (slow retrieval).
+ANSWER_LIMIT_S = 60.0  # from the request to the end of the answer's head
+LOWEST_RATE = 1000  # bytes a second, on average over each
+RATE_WINDOW_S = 60.0
 PIECE = 1 << 18
+# Asked for at once: whatever ends a transfer, no more than this was sent in vain.
+CHUNK = 1 << 16
+# As often it is made durable: a power cut costs no more than this.
+DURABLE_EVERY = 1 << 22
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-\d{1,18}/(\d{1,18}|\*)")
 # A cable that is pulled for a moment: each attempt goes on where the last one stopped.
 ATTEMPTS = 3
 
@@ -30,21 +37,11 @@ class NotThere(TransferError):
     """The depot answered that it has no such file."""
 
 
+Received = Callable[[int], None]
+
+
 class _Interrupted(Exception):
     """The connection broke off in the middle; what came so far is kept."""
-
-
-def _opener() -> urllib.request.OpenerDirector:
-    """An opener without proxies, redirects and other schemes."""
-    opener = urllib.request.OpenerDirector()
-    for handler in (
-        urllib.request.HTTPHandler,
-        urllib.request.HTTPSHandler,
-        urllib.request.HTTPErrorProcessor,
-        urllib.request.HTTPDefaultErrorHandler,
-    ):
-        opener.add_handler(handler())
-    return opener
 
 
 def depot_path(url: str) -> Optional[Path]:
@@ -58,56 +55,82 @@ def depot_path(url: str) -> Optional[Path]:
 
 
 @contextlib.contextmanager
-def _open(url: str, start: int) -> Iterator[_Source]:
-    """Open `url` from byte `start` on, or from 0 where the server does not do ranges."""
+def _open(url: str, start: int = 0, end: Optional[int] = None) -> Iterator[_Source]:
+    """Open `url` from byte `start` to `end`, or the whole of it where the server does not do ranges."""
     path = depot_path(url)
-    source = _open_http(url, start) if path is None else _open_file(url, path, start)
+    source = _open_http(url, start, end) if path is None else _open_file(url, path, start, end)
     with contextlib.closing(source.file):
         yield source
 
 
-def _open_file(url: str, path: Path, start: int) -> _Source:
+def _open_file(url: str, path: Path, start: int, end: Optional[int]) -> _Source:
     try:
         file = open(path, "rb")  # noqa: SIM115 (closed with the source)
     except OSError as error:
         raise _not_there(url, error.strerror or str(error)) from None
     file.seek(start)
-    return _Source(file, start, os.fstat(file.fileno()).st_size)
+    size = os.fstat(file.fileno()).st_size
+    return _Source(url, _FileAnswer(file, (size if end is None else end) - start), start, size)
 
 
-def _open_http(url: str, start: int) -> _Source:
-    request = urllib.request.Request(url, headers={"User-Agent": "edgeai"})  # noqa: S310 (depot_path)
-    if start:
-        request.add_header("Range", f"bytes={start}-")
+def _open_http(url: str, start: int, end: Optional[int]) -> _Source:
+    headers = {"User-Agent": "edgeai"}
+    if end is not None:
+        headers["Range"] = f"bytes={start}-{end - 1}"
     try:
-        answer = _opener().open(request, timeout=TIMEOUT_S)
-    except urllib.error.HTTPError as error:
-        error.close()
-        if error.code in (403, 404, 410):
-            raise _not_there(url, f"{error.code} {error.reason}") from None
-        if error.code == 416:
-            # The file ends before `start`: its size is all there is to say.
-            size = error.headers.get("Content-Range", "").rpartition("/")[2]
-            return _Source(io.BytesIO(), start, int(size) if size.isdigit() else start)
+        answer = connection.ask(url, headers, TIMEOUT_S, ANSWER_LIMIT_S)
+    except ssl.SSLCertVerificationError as error:
         raise TransferError(
-            f"{url}: the depot answered {error.code} {error.reason}; look at the depot's log."
+            f"{url}: the depot's certificate is not trusted here ({error.verify_message}); give the "
+            "factory's CA in runtime_depot_ca, call the depot by a name in its certificate, and look at "
+            "this machine's clock."
         ) from None
     except (OSError, http.client.HTTPException) as error:
-        reason = getattr(error, "reason", None) or error
-        if isinstance(reason, ssl.SSLCertVerificationError):
-            raise TransferError(
-                f"{url}: the depot's certificate is not trusted here ({reason.verify_message}); give the "
-                "factory's CA in runtime_depot_ca, call the depot by a name in its certificate, and look at "
-                "this machine's clock."
-            ) from None
         raise TransferError(
-            f"{url}: the depot cannot be reached ({reason}); "
-            "check that it runs and that its address is right."
+            f"{url}: the depot cannot be reached ({error}); check that it runs and that its address is right."
         ) from None
-    resumed = answer.status == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {start}-")
-    begin = start if resumed else 0
-    length = answer.headers.get("Content-Length")
-    return _Source(answer, begin, None if length is None else begin + int(length))
+    if answer.status in (200, 206) and not answer.chunked:
+        begin, size = _extent(answer, start)
+        return _Source(url, answer, begin, size)
+    answer.close()
+    if answer.chunked:  # a chunk's head could drip where no rate is measured
+        raise TransferError(
+            f"{url}: the depot sends a file without its length (Transfer-Encoding: chunked); "
+            "let the web server send the bundle's files as they are."
+        )
+    if answer.status in (403, 404, 410):
+        raise _not_there(url, f"{answer.status} {answer.reason}")
+    if answer.status == 416:
+        # The file ends before `start`: its size is all there is to say.
+        size_text = answer.headers.get("Content-Range", "").rpartition("/")[2]
+        return _Source(url, io.BytesIO(), start, int(size_text) if size_text.isdigit() else start)
+    raise TransferError(
+        f"{url}: the depot answered {answer.status} {answer.reason}; look at the depot's log."
+    )
+
+
+def _extent(answer: connection.Answer, start: int) -> Tuple[int, Optional[int]]:
+    """The first byte that comes, and the size of the whole file where the depot says it."""
+    told = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
+    if answer.status == 206 and told and int(told[1]) == start:
+        return start, int(told[2]) if told[2].isdigit() else None
+    return 0, answer.left
+
+
+class _FileAnswer:
+    """`left` bytes of a file of a directory that is the depot."""
+
+    def __init__(self, file: IO[bytes], left: int) -> None:
+        self._file = file
+        self._left = left
+
+    def read(self, most: int) -> bytes:
+        piece = self._file.read(max(0, min(most, self._left)))
+        self._left -= len(piece)
+        return piece
+
+    def close(self) -> None:
+        self._file.close()
 
 
 def _not_there(url: str, reason: str) -> NotThere:
@@ -119,28 +142,42 @@ def _not_there(url: str, reason: str) -> NotThere:
 class _Source:
     """An open download: reads from byte `start`; `size` is what the depot says the whole file has."""
 
-    def __init__(self, file: IO[bytes], start: int, size: Optional[int]) -> None:
+    def __init__(self, url: str, file: Any, start: int, size: Optional[int]) -> None:
         self.start = start
         self.size = size
         self.file = file
+        self._url = url
 
     def pieces(self) -> Iterator[bytes]:
+        """What comes, as it comes; raises TransferError when that is too little in too long a time."""
+        came, waited = 0, 0.0
         while True:
+            asked = time.monotonic()
             try:
                 piece = self.file.read(PIECE)
             except (OSError, http.client.HTTPException):
                 raise _Interrupted() from None
             if not piece:
                 return
+            came += len(piece)
+            waited += time.monotonic() - asked
+            if waited >= RATE_WINDOW_S:
+                if came < LOWEST_RATE * RATE_WINDOW_S:
+                    raise TransferError(
+                        f"{self._url}: the depot sends too slowly ({came} bytes in {waited:.0f} s, expected "
+                        f"are {LOWEST_RATE} a second at least); check the network and who answers there, "
+                        "then run the command again."
+                    )
+                came, waited = 0, 0.0
             yield piece
 
 
 def read(url: str, limit: int) -> bytes:
     """The content of a small file, at most `limit` bytes; raises TransferError, NotThere, InputError."""
     for _turn in range(ATTEMPTS):
-        data = b""
+        data = bytearray()
         try:
-            with _open(url, 0) as source:
+            with _open(url) as source:
                 for piece in source.pieces():
                     data += piece
                     if len(data) > limit:
@@ -148,23 +185,31 @@ def read(url: str, limit: int) -> bytes:
                             f"{url}: the depot sends more than {limit} bytes; copy the bundle to it again."
                         )
             if source.size is None or len(data) == source.size:
-                return data
+                return bytes(data)
         except _Interrupted:
             continue
     raise _broke_off(url, len(data))
 
 
-def fetch(url: str, partial: Path, destination: Path, sha256: str, size: int) -> int:
+def fetch(
+    url: str,
+    partial: Path,
+    destination: Path,
+    sha256: str,
+    size: int,
+    received: Received = lambda count: None,
+) -> int:
     """Download `url` to `destination`, which appears only once its digest and size are right and durable.
 
-    What arrived before an interruption lies in `partial`; the next call takes up there.
+    What arrived before an interruption lies in `partial`; the next call takes up there, from the same
+    depot or from another. Each piece's size goes to `received`, which may wait to keep a rate.
     Returns the bytes that were transferred. Raises TransferError when the depot does not deliver,
     TrustError when it delivers other content than `sha256`; InputError for a wrong URL.
     """
     try:
         partial.parent.mkdir(parents=True, exist_ok=True)
         open(partial, "ab").close()
-        transferred = _fetch_proved(url, partial, sha256, size)
+        transferred = _fetch_proved(url, partial, sha256, size, received)
         destination.parent.mkdir(parents=True, exist_ok=True)
         partial.replace(destination)
         fsync_directory(destination.parent)
@@ -176,13 +221,13 @@ def fetch(url: str, partial: Path, destination: Path, sha256: str, size: int) ->
     return transferred
 
 
-def _fetch_proved(url: str, partial: Path, sha256: str, size: int) -> int:
+def _fetch_proved(url: str, partial: Path, sha256: str, size: int, received: Received) -> int:
     transferred = 0
     begun = True
     while begun:
         # What an earlier run left may have been spoilt, by a power cut for one: then start afresh, once.
         begun = partial.stat().st_size > 0
-        transferred += _complete(url, partial, size)
+        transferred += _complete(url, partial, size, received)
         if file_sha256(partial) == sha256:
             return transferred
         os.truncate(partial, 0)
@@ -193,28 +238,26 @@ def _fetch_proved(url: str, partial: Path, sha256: str, size: int) -> int:
     )
 
 
-def _complete(url: str, partial: Path, size: int) -> int:
+def _complete(url: str, partial: Path, size: int, received: Received) -> int:
     """Bring `partial` to `size` bytes; returns the bytes transferred."""
-    transferred = 0
-    for _turn in range(ATTEMPTS):
+    transferred = broken = 0
+    while broken < ATTEMPTS:
         have = partial.stat().st_size
         if have > size:
             os.truncate(partial, 0)
             have = 0
         if have == size:
             return transferred
-        try:
-            transferred += _append(url, partial, have, size)
-        except _Interrupted:
-            continue
-    have = partial.stat().st_size
-    if have != size:
-        raise _broke_off(url, have, size)
-    return transferred
+        came, whole = _append(url, partial, have, size, received)
+        transferred += came
+        broken = 0 if whole else broken + 1
+    raise _broke_off(url, partial.stat().st_size, size)
 
 
-def _append(url: str, partial: Path, have: int, size: int) -> int:
-    with _open(url, have) as source, open(partial, "r+b") as file:
+def _append(url: str, partial: Path, have: int, size: int, received: Received) -> Tuple[int, bool]:
+    """Ask for the next chunk; returns the bytes that came, and whether these were all."""
+    end = min(have + CHUNK, size)
+    with _open(url, have, end) as source, open(partial, "r+b") as file:
         if source.size is not None and source.size != size:
             file.truncate(0)
             raise TrustError(
@@ -226,16 +269,20 @@ def _append(url: str, partial: Path, have: int, size: int) -> int:
         try:
             for piece in source.pieces():
                 file.write(piece)
+                received(len(piece))
                 if file.tell() > size:
                     file.truncate(0)
                     raise TrustError(
                         f"{url}: the depot sends more than the signed {size} bytes; "
                         "copy the bundle to it again."
                     )
-        finally:
-            file.flush()
+        except _Interrupted:
+            pass
+        now = file.tell()
+        file.flush()
+        if now == size or now // DURABLE_EVERY > source.start // DURABLE_EVERY:
             os.fsync(file.fileno())
-        return file.tell() - source.start
+        return now - source.start, now >= end
 
 
 def _broke_off(url: str, have: int, size: Optional[int] = None) -> TransferError:
