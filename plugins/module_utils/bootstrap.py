@@ -99,7 +99,8 @@ def fetch(path: str, root: str, depot_url: str, wheel: Dict[str, Any]) -> None:
         ) from None
     if hashlib.sha256(data).hexdigest() != digest:
         raise Refused(
-            f"{url} is not the runtime's wheel of the signed bundle; copy the bundle to the depot again.",
+            f"{url} is not the runtime's wheel of the signed bundle; remove this file from the depot and "
+            "copy the bundle there again.",
             kind="untrusted",
         )
     directory = os.path.dirname(path)

@@ -2,7 +2,7 @@
 # Copyright: edgeai.fleet authors
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reads what a depot offers, verified against the pinned root."""
+"""The documentation of an action; plugins/action/bundle_info.py does it, on the controller."""
 
 from __future__ import annotations
 
@@ -10,16 +10,26 @@ DOCUMENTATION = r"""
 module: bundle_info
 short_description: Read what a depot offers, verified against the pinned root
 description:
-  - Runs on the controller. Whatever it returns is vouched for by the root it was given.
+  - Runs on the controller, whatever the host. Whatever it returns is vouched for by the root it was given.
 author: The edgeai.fleet authors (@edgeai-fleet)
 extends_documentation_fragment:
   - edgeai.fleet.attributes
   - edgeai.fleet.attributes.info
+attributes:
+  action:
+    description: An action plugin of the same name does it, on the controller.
+    support: full
 options:
   depot_url:
-    description: Where the bundle is served, or C(file://) and its directory.
+    description:
+      - Where the bundle is served, or C(file://) and its directory on the controller.
+      - Either this or O(directory) is required.
     type: str
-    required: true
+  directory:
+    description:
+      - The bundle's directory on the host. What is signed of it is taken to the controller and verified
+        there; nothing of the bundle is run.
+    type: str
   root_json:
     description: The root of trust, a file on the controller.
     type: path
@@ -28,8 +38,8 @@ options:
     description: Who vouches for the certificate of a depot with C(https), a file on the controller.
     type: path
   python:
-    description: An interpreter with C(edgeai_runtime) and what it needs. The default is the one that runs the
-      module.
+    description: An interpreter on the controller with C(edgeai_runtime) and what it needs. The default is the
+      one that Ansible runs in.
     type: path
 notes:
   - In check mode a depot that is not there is no failure, so that a whole site can be checked before there
@@ -41,8 +51,13 @@ EXAMPLES = r"""
   edgeai.fleet.bundle_info:
     depot_url: http://depot.factory:9000
     root_json: bundle/metadata/1.root.json
-  delegate_to: localhost
   run_once: true
+  register: bundle
+
+- name: Read the bundle that was brought to the depot on a stick
+  edgeai.fleet.bundle_info:
+    directory: /srv/edgeai/bundle
+    root_json: /media/engineer/1.root.json
   register: bundle
 """
 
@@ -94,45 +109,3 @@ msg:
   type: str
   returned: always
 """
-
-import os
-import sys
-
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.edgeai.fleet.plugins.module_utils.edgeai_command import Answer, Refused, ask
-
-
-def sentence(bundle: Answer) -> str:
-    """The bundle in one line."""
-    names = [f"{name} {', '.join(versions)}" for name, versions in sorted(bundle.get("releases", {}).items())]
-    return f"a bundle for {', '.join(bundle.get('targets', []))} with {'; '.join(names) or 'no release'}"
-
-
-def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "depot_url": {"type": "str", "required": True},
-            "root_json": {"type": "path", "required": True},
-            "ca": {"type": "path"},
-            "python": {"type": "path"},
-        },
-        supports_check_mode=True,
-    )
-    params = module.params
-    command = [params["python"] or sys.executable, "-m", "edgeai_runtime", "--json", "bundle", "show"]
-    command += ["--depot", params["depot_url"], "--root-json", os.path.abspath(params["root_json"])]
-    command += ["--ca", os.path.abspath(params["ca"])] if params["ca"] else []
-    try:
-        answer = ask(command)
-    except Refused as refused:
-        # In check mode there may be no bundle yet.
-        if not (module.check_mode and refused.failure["kind"] in ("bad_input", "transfer")):
-            module.fail_json(**refused.failure)
-        said = f"check mode goes on without a bundle: {refused}"
-        module.exit_json(changed=False, readable=False, locks={}, debian={}, msg=said)
-    bundle = {key: value for key, value in answer.items() if key not in ("ok", "changed", "actions")}
-    module.exit_json(changed=False, readable=True, msg=sentence(bundle), **bundle)
-
-
-if __name__ == "__main__":
-    main()

@@ -17,6 +17,7 @@ description:
   - Needs root.
 author: The edgeai.fleet authors (@edgeai-fleet)
 extends_documentation_fragment:
+  - edgeai.fleet.bootstrap
   - edgeai.fleet.device
   - edgeai.fleet.attributes
   - edgeai.fleet.attributes.changes
@@ -31,31 +32,6 @@ options:
       C(debian).
     type: str
     required: true
-  depot_url:
-    description: Where the depot serves the bundle; C(file://) with a path on the host will do.
-    type: str
-    required: true
-  wheel:
-    description: The runtime's wheel, as M(edgeai.fleet.bundle_info) returns it. It does the work.
-    type: dict
-    required: true
-    suboptions:
-      filename:
-        description: Its name.
-        type: str
-        required: true
-      sha256:
-        description: Its digest.
-        type: str
-        required: true
-      size:
-        description: Its size in bytes.
-        type: int
-        required: true
-  python:
-    description: The interpreter that runs the wheel, CPython 3.8 or newer.
-    type: path
-    default: /usr/bin/python3
 """
 
 EXAMPLES = r"""

@@ -15,39 +15,15 @@ description:
     commands C(edgeai) and C(keeper) then come from this environment.
 author: The edgeai.fleet authors (@edgeai-fleet)
 extends_documentation_fragment:
+  - edgeai.fleet.bootstrap
   - edgeai.fleet.device
   - edgeai.fleet.attributes
   - edgeai.fleet.attributes.changes
 options:
-  depot_url:
-    description: Where the bundle is served, or C(file://) and its directory.
-    type: str
-    required: true
-  wheel:
-    description: The runtime's wheel, as M(edgeai.fleet.bundle_info) returns it.
-    type: dict
-    required: true
-    suboptions:
-      filename:
-        description: Its file name.
-        type: str
-        required: true
-      sha256:
-        description: Its digest.
-        type: str
-        required: true
-      size:
-        description: Its size in bytes.
-        type: int
-        required: true
   lock_sha256:
     description: Digest of the lock; it names the environment. Without it the wheel alone is brought, which
       can run what needs nothing else, such as the depot.
     type: str
-  python:
-    description: The interpreter the environment is made with.
-    type: path
-    default: /usr/bin/python3
 """
 
 EXAMPLES = r"""

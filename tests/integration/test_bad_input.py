@@ -54,7 +54,32 @@ def test_a_file_the_depot_holds_with_another_digest_is_refused(fleet: Fleet, bun
     finally:
         blob.write_bytes(model)
     assert run.verdicts() == {"pi": "failed"}
-    says(run.reason("pi"), blob.name, "not what was signed", "copy the bundle to the depot again")
+    says(run.reason("pi"), blob.name, "not what was signed", "remove this file from the depot")
+
+
+def test_a_bundle_at_the_depot_that_was_changed_is_refused_by_the_controller(
+    fleet: Fleet, bundle: Path
+) -> None:
+    timestamp = bundle / "metadata/timestamp.json"
+    signed = timestamp.read_bytes()
+    try:
+        timestamp.write_bytes(signed.replace(b'"version":1', b'"version":2'))
+        said = fleet.play("depot").only_failure()
+    finally:
+        timestamp.write_bytes(signed)
+    says(said, str(bundle), "not signed by the keys", "build it with the keys")
+
+
+def test_a_depot_without_the_bundle_it_should_have_is_told(fleet: Fleet) -> None:
+    said = fleet.play(
+        "depot", depot_directory="/nowhere", depot_root_json=f"{fleet.bundle}/metadata/1.root.json"
+    ).only_failure()
+    says(said, "/nowhere", "there is no bundle on this host", "depot_source")
+
+
+def test_a_root_of_trust_that_is_not_on_the_controller_is_told(fleet: Fleet) -> None:
+    said = fleet.play("depot", depot_root_json="/nowhere/1.root.json").only_failure()
+    says(said, "/nowhere/1.root.json", "not on the controller", "name it in depot_root_json")
 
 
 @pytest.fixture

@@ -89,7 +89,7 @@ def test_another_wheel_than_was_signed_is_not_kept(build: Any, depot: Any, tmp_p
     blob.write_bytes(b"not the other")
     result = build(wheel=other)
     assert result["kind"] == "untrusted"
-    assert "copy the bundle to the depot again" in result["msg"]
+    assert "remove this file from the depot and copy the bundle there again" in result["msg"]
     assert not (tmp_path / "d").exists()
 
 

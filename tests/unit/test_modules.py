@@ -120,7 +120,7 @@ class TestEveryChange:
         assert "diff" not in result
 
 
-@pytest.mark.parametrize("name", ["generation", "health_info", "model_convert", "release"])
+@pytest.mark.parametrize("name", ["bundle_info", "generation", "health_info", "model_convert", "release"])
 def test_an_action_takes_what_its_documentation_says(name: str) -> None:
     documented = importlib.import_module(f"ansible_collections.edgeai.fleet.plugins.modules.{name}")
     action = importlib.import_module(f"ansible_collections.edgeai.fleet.plugins.action.{name}")
@@ -269,25 +269,3 @@ class TestABundle:
         words += f" --release {device.root}/one --release /two"
         words += " --controller x86_64-cp311 --expires-days 3"
         assert device.asked == [words.split()]
-
-    def test_that_cannot_be_read_fails_outside_check_mode(self, device: Any, run_module: Any) -> None:
-        error = {"kind": "transfer", "message": "The depot is not there.", "details": {}}
-        device.answers({"ok": False, "error": error}, {"ok": False, "error": error}, status=1)
-        python = device.root / "python"
-        python.write_text(f'#!/bin/sh\nshift 2 && exec {device.command} "$@"\n')
-        python.chmod(0o755)
-        asked = {"depot_url": "http://d", "root_json": "/root.json", "python": str(python)}
-        predicted = run_module("bundle_info", check=True, **asked)
-        assert (predicted["readable"], predicted["locks"]) == (False, {})
-        assert "The depot is not there." in predicted["msg"]
-        assert run_module("bundle_info", **asked)["failed"] is True
-
-    def test_behind_tls_is_read_with_the_factorys_ca(self, device: Any, run_module: Any) -> None:
-        device.answers({"ok": True, "targets": [], "releases": {}})
-        python = device.root / "python"
-        python.write_text(f'#!/bin/sh\nshift 2 && exec {device.command} "$@"\n')
-        python.chmod(0o755)
-        run_module(
-            "bundle_info", depot_url="https://d", root_json="/root.json", ca="/ca.pem", python=str(python)
-        )
-        assert device.asked[0][-2:] == ["--ca", "/ca.pem"]

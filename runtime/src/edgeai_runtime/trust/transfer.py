@@ -233,8 +233,8 @@ def _fetch_proved(url: str, partial: Path, sha256: str, size: int, received: Rec
         os.truncate(partial, 0)
     partial.unlink()
     raise TrustError(
-        f"{url}: the content is not what was signed (its sha256 is another); "
-        "copy the bundle to the depot again and find out who changed it."
+        f"{url}: the content is not what was signed (its sha256 is another); remove this file from the "
+        "depot, copy the bundle there again, and find out who changed it."
     )
 
 
