@@ -18,8 +18,10 @@ _METADATA = re.compile(rf"metadata/{_WORD}\.json")
 
 TIMESTAMP = "metadata/timestamp.json"
 SIGNED = ("targets", "metadata")  # small: together they say what the bundle is
-# A reader gets the timestamp first, and from there to everything else; so it is brought last.
-ORDER = ("blobs", *SIGNED)
+DIRECTORIES = ("blobs", *SIGNED)
+OFFERS = "updates.json"  # for dashboards
+# A reader gets the timestamp first, and from there to everything else; so it is brought after that.
+ORDER = (*DIRECTORIES, OFFERS)
 
 
 class File(NamedTuple):
@@ -31,7 +33,7 @@ class File(NamedTuple):
 
 def is_ours(name: str) -> bool:
     """Whether a path below a bundle's directory is a file of the bundle."""
-    return any(pattern.fullmatch(name) for pattern in (_BLOB, _TARGET, _METADATA))
+    return name == OFFERS or any(pattern.fullmatch(name) for pattern in (_BLOB, _TARGET, _METADATA))
 
 
 def digest_in(name: str) -> Optional[str]:
@@ -46,7 +48,10 @@ def find_files(directory: str) -> Dict[str, File]:
     Blobs are known by their names: whoever put them there has proved them. The others are small and read.
     """
     found = {}
-    for part in ORDER:
+    offers = os.path.join(directory, OFFERS)
+    if os.path.isfile(offers):
+        found[OFFERS] = File(os.stat(offers).st_size, _sha256(offers))
+    for part in DIRECTORIES:
         walk = os.walk(os.path.join(directory, part), onerror=_unreadable, followlinks=True)
         for parent, _directories, leaves in walk:
             for leaf in leaves:

@@ -34,6 +34,7 @@ class Bundle:
     def sign(self, version: int) -> None:
         self._write(f"metadata/{version}.targets.json", b"targets %d" % version)
         self._write("metadata/timestamp.json", b"timestamp %d" % version)
+        self._write("updates.json", b"offers %d" % version)
 
     def files(self) -> Dict[str, bytes]:
         """All there is, hidden files as well."""
@@ -81,7 +82,7 @@ def test_everything_comes_and_the_same_again_changes_nothing(
 ) -> None:
     old = os.umask(0o077)
     try:
-        assert "sent 5 files, 0.0 MB" in copy()
+        assert "sent 6 files, 0.0 MB" in copy()
     finally:
         os.umask(old)
     assert depot.files() == source.files()
@@ -97,10 +98,10 @@ def test_only_what_is_missing_comes(copy: Any, source: Bundle, depot: Bundle) ->
     source.blob(b"another model")
     source.sign(2)
     predicted = copy("--check", "--diff")
-    assert "would send 3 files, 0.0 MB" in predicted
-    assert "+ would send 3 files, 0.0 MB" in predicted
+    assert "would send 4 files, 0.0 MB" in predicted
+    assert "+ would send 4 files, 0.0 MB" in predicted
     assert "metadata/2.targets.json" not in depot.files()
-    assert "sent 3 files, 0.0 MB" in copy()
+    assert "sent 4 files, 0.0 MB" in copy()
     assert depot.files() == source.files()
 
 
@@ -126,7 +127,7 @@ def test_a_damaged_file_at_the_depot_is_replaced(copy: Any, source: Bundle, depo
     for name, content in source.files().items():
         # A blob is known by its size, what is signed by its content.
         (depot.directory / name).write_bytes(content[:-1] if name.startswith("blobs") else content[::-1])
-    assert "sent 5 files, 0.0 MB" in copy()
+    assert "sent 6 files, 0.0 MB" in copy()
     assert depot.files() == source.files()
 
 
@@ -227,14 +228,15 @@ class TestMeanwhile:
                 there = {name: data for name, data in depot.files().items() if "/." not in name}
                 newest = there["metadata/timestamp.json"] == b"timestamp 2"
                 expected = source.files() if newest else before
-                assert all(there[name] == data for name, data in expected.items())
+                assert all(there[name] == data for name, data in expected.items() if name != "updates.json")
                 seen.append(newest)
                 if _moment == "before":
                     replace(old, new)
 
         monkeypatch.setattr(os, "replace", watched)
         run_module("bundle_copy", src=str(source.directory), dest=str(depot.directory), _archive=str(archive))
-        assert seen == [False] * (len(seen) - 1) + [True]
+        # The timestamp comes last of what is signed, and what is offered is there by the time it is offered.
+        assert seen == [False] * (len(seen) - 3) + [True] * 3
 
     def test_a_copy_that_broke_off_goes_on_with_what_is_missing(
         self, copy: Any, source: Bundle, depot: Bundle, archives: List[Path], run_module: Any
@@ -246,7 +248,7 @@ class TestMeanwhile:
         there = depot.files()
         assert len(there) == 2
         assert all(name.startswith("blobs/") for name in there)
-        assert "sent 3 files, 0.0 MB" in copy()
+        assert "sent 4 files, 0.0 MB" in copy()
         assert depot.files() == source.files()
 
     def test_what_a_power_cut_left_beside_is_written_over(
