@@ -47,7 +47,7 @@ def main() -> int:
                 "-m",
                 "pytest",
                 "--numprocesses",
-                str(os.cpu_count() or 1),
+                str(2 * (os.cpu_count() or 1)),  # half of the time they wait for keepers and servers
                 *sys.argv[1:],
             ],
             cwd=REPO / "runtime",
