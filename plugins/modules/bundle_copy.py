@@ -91,7 +91,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.edgeai.fleet.plugins.module_utils.bundle_files import find_files
 from ansible_collections.edgeai.fleet.plugins.module_utils.edgeai_command import Refused
 
-FILE_MODE, DIRECTORY_MODE = 0o644, 0o755
+FILE_MODE = 0o644
+DIRECTORY_MODE = 0o755
 PIECE = 1 << 20
 
 

@@ -41,7 +41,11 @@ def test_check_mode_predicts_for_a_bare_device_and_makes_nothing(fleet: Fleet) -
     run = fleet.play("provision", "--check", devices=bare)
     assert run.status == 0, run.output
     assert run.changed > 0
-    for predicted in ("would make etc/edgeai, opt/edgeai", "would write device.toml", "would build the environment"):
+    for predicted in (
+        "would make etc/edgeai, opt/edgeai",
+        "would write device.toml",
+        "would build the environment",
+    ):
         assert predicted in run.output
     assert not (fleet.base / "bare").exists()
 
