@@ -59,7 +59,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             said = f"would send the bundle that is still to be made in {src}"
             return result_of({"changed": True, "actions": [said], "files": 0, "size": 0}, already="")
         bundle = read_bundle(src)
-        there = self._on_depot(src, dest, _staging=self._connection._shell.tmpdir)
+        there = self._on_depot(src, dest, staging=self._connection._shell.tmpdir)
         missing = {name: file for name, file in bundle.items() if there["files"].get(name) != list(file)}
         archives = list(in_archives(missing))
         refuse_without_room(dest, archives, there)
@@ -91,7 +91,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 ) from None
             self._transfer_file(local.name, archive)
         self._fixup_perms2((shell.tmpdir, archive))
-        self._on_depot(src, dest, _archive=archive)
+        self._on_depot(src, dest, archive=archive)
 
     def _on_depot(self, src: str, dest: str, **arguments: str) -> Result:
         """What the depot's part answers; raises Refused."""

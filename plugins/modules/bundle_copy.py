@@ -33,6 +33,12 @@ options:
     description: The bundle's directory on the depot. It is made where it is missing.
     type: path
     required: true
+  staging:
+    description: The action's temporary directory on the depot. It gives this itself and takes it from nobody.
+    type: path
+  archive:
+    description: Files that the action sent there. It gives this itself and takes it from nobody.
+    type: path
 notes:
   - Files have the mode C(0644), and directories below O(dest) C(0755), so that any web server can read them.
   - In check mode a bundle that is not there yet is no failure, so that a whole site can be checked before
@@ -176,7 +182,8 @@ def read_sums(tar: tarfile.TarFile, member: tarfile.TarInfo) -> Dict[str, str]:
 
 def content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
     file = tar.extractfile(member)
-    assert file is not None, f"{member.name} is no plain file"
+    if file is None:
+        raise Refused(f"{member.name} is no plain file; build the bundle again.", kind="untrusted")
     return file
 
 
@@ -220,18 +227,18 @@ def main() -> None:
             "src": {"type": "path", "required": True},
             "dest": {"type": "path", "required": True},
             # From the action: its temporary directory here, and the files that it sent into it, if any.
-            "_staging": {"type": "path"},
-            "_archive": {"type": "path"},
+            "staging": {"type": "path"},
+            "archive": {"type": "path"},
         },
         supports_check_mode=True,
     )
     params = module.params
     dest = os.path.abspath(params["dest"])
     try:
-        if params["_archive"]:
-            place(params["src"], dest, params["_archive"])
+        if params["archive"]:
+            place(params["src"], dest, params["archive"])
             module.exit_json(changed=True)
-        module.exit_json(changed=False, **look(dest, params["_staging"], module.check_mode))
+        module.exit_json(changed=False, **look(dest, params["staging"], module.check_mode))
     except Refused as refused:
         module.fail_json(**refused.failure)
     except OSError as error:

@@ -234,7 +234,7 @@ class TestMeanwhile:
                     replace(old, new)
 
         monkeypatch.setattr(os, "replace", watched)
-        run_module("bundle_copy", src=str(source.directory), dest=str(depot.directory), _archive=str(archive))
+        run_module("bundle_copy", src=str(source.directory), dest=str(depot.directory), archive=str(archive))
         # The timestamp comes last of what is signed, and what is offered is there by the time it is offered.
         assert seen == [False] * (len(seen) - 3) + [True] * 3
 
@@ -243,7 +243,7 @@ class TestMeanwhile:
     ) -> None:
         for archive in archives[:2]:
             run_module(
-                "bundle_copy", src=str(source.directory), dest=str(depot.directory), _archive=str(archive)
+                "bundle_copy", src=str(source.directory), dest=str(depot.directory), archive=str(archive)
             )
         there = depot.files()
         assert len(there) == 2

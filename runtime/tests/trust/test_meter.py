@@ -93,8 +93,8 @@ def test_a_terminal_shows_a_bar_that_gives_way_to_the_next_sentence(clock: Clock
     with Progress(as_json=False, stream=stream) as progress:
         progress(told_after_a_second(clock))
         progress("9 of 9 files")
-    bar, sentence = stream.getvalue().split("\r\x1b[K")
-    assert bar.startswith("[######........................] 2.0 of 10.0 MB")
+    shown, sentence = stream.getvalue().split("\r\x1b[K")
+    assert shown.startswith("[######........................] 2.0 of 10.0 MB")
     assert sentence == "9 of 9 files\n"
 
 
