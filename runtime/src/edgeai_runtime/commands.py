@@ -174,8 +174,10 @@ def soak(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
 
 def confirm(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
     from edgeai_runtime.generations import confirm
+    from edgeai_runtime.settings import load_device
 
-    return _as_dict(confirm(paths, actor=args.actor, check=args.check))
+    kept = load_device(paths).generations_kept
+    return _as_dict(confirm(paths, actor=args.actor, check=args.check, kept=kept))
 
 
 def rollback(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:

@@ -22,7 +22,7 @@ class Device:
     """Who this device is and where it serves. `http` is "host:port"; `threads` bounds one model.
 
     `depot_mirrors` are asked when the depot does not deliver; `depot_rate_limit` is in bytes a second,
-    0 for none.
+    0 for none. `generations_kept` are those confirmed before the present one.
     """
 
     name: str
@@ -33,6 +33,7 @@ class Device:
     threads: int = 1
     depot_mirrors: Tuple[str, ...] = ()
     depot_rate_limit: float = 0.0
+    generations_kept: int = 2
 
 
 def load_toml(path: Path) -> Dict[str, Any]:
@@ -52,13 +53,15 @@ def load_device(paths: Paths) -> Device:
     if not path.exists():
         raise InputError(f"{path}: this device is not provisioned; run the provision playbook for it first.")
     data = load_toml(path)
-    check_keys(data, ["schema", "name", "class", "line", "depot", "serve"], origin=str(path))
+    check_keys(data, ["schema", "name", "class", "line", "depot", "serve"], ["keep"], origin=str(path))
     if data["schema"] != 1:
         raise InputError(
             f"{path}: schema {data['schema']!r} is unknown, expected 1; provision the device again."
         )
     check_keys(data["depot"], ["url"], ["mirrors", "rate_limit"], origin=f"{path}, [depot]")
     check_keys(data["serve"], ["http"], ["threads"], origin=f"{path}, [serve]")
+    keep = data.get("keep", {})
+    check_keys(keep, [], ["generations"], origin=f"{path}, [keep]")
     return Device(
         name=data["name"],
         device_class=data["class"],
@@ -68,4 +71,5 @@ def load_device(paths: Paths) -> Device:
         threads=data["serve"].get("threads", 1),
         depot_mirrors=tuple(url.rstrip("/") for url in data["depot"].get("mirrors", [])),
         depot_rate_limit=data["depot"].get("rate_limit", 0) * 1e6,
+        generations_kept=keep.get("generations", 2),
     )

@@ -17,7 +17,7 @@ import pytest
 from toy import DEVICE, picture, toy_model, toy_release
 
 from edgeai_runtime.errors import KeeperError
-from edgeai_runtime.generations import confirm, trial
+from edgeai_runtime.generations import confirm, rollback, trial
 from edgeai_runtime.generations.keeper_client import KeeperClient
 from edgeai_runtime.paths import Paths
 from edgeai_runtime.release import Recipe, Release
@@ -84,6 +84,9 @@ class Bench:
         """Try and confirm a release; its generation."""
         self.trial(release)
         return confirm(self.paths).generation
+
+    def roll_back(self, version: str) -> None:
+        rollback(self.paths, DEVICE, "label-reader", version)
 
     def ask(self, text: str, model: str = "label-reader") -> tuple[int, Dict[str, Any]]:
         connection = http.client.HTTPConnection(self.http, timeout=30)

@@ -78,7 +78,7 @@ def compose(paths: Paths, device: Device, wanted: Manifest, models: Mapping[str,
     Raises InputError when a blob it needs is not in the store.
     """
     remove_half_made(paths)
-    for number in sorted(_numbers(paths), reverse=True):
+    for number in reversed(whole_generations(paths)):
         there = load_manifest(paths, number)
         if there.content == wanted.content:
             return Composed(there, made=False)
@@ -94,7 +94,7 @@ def compose(paths: Paths, device: Device, wanted: Manifest, models: Mapping[str,
 
 
 def discard(paths: Paths, generation: int) -> None:
-    """Remove a generation that nobody ever switched to, its manifest first."""
+    """Remove a generation that nothing switches to any more, its manifest first."""
     directory = paths.generation(generation)
     manifest_file(directory).unlink()
     fsync_directory(directory)
@@ -136,14 +136,14 @@ def _config(device: Device, models: Mapping[str, Placed]) -> bytes:
 
 def _next_number(paths: Paths) -> int:
     state = read_state(paths)
-    used = [*_numbers(paths), *(entry["generation"] for entry in state.history)]
+    used = [*whole_generations(paths), *(entry["generation"] for entry in state.history)]
     highest: int = max([0, *used])
     return highest + 1
 
 
-def _numbers(paths: Paths) -> Iterator[int]:
-    """The generations that are whole."""
-    return (int(d.name) for d in _directories(paths) if manifest_file(d).is_file())
+def whole_generations(paths: Paths) -> List[int]:
+    """The numbers of the generations that are whole, in order."""
+    return sorted(int(d.name) for d in _directories(paths) if manifest_file(d).is_file())
 
 
 def _directories(paths: Paths) -> Iterator[Path]:

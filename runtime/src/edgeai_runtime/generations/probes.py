@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence, Set
 
 from edgeai_runtime.durable import write_atomic
 from edgeai_runtime.gates.verdict import Verdict
@@ -34,6 +34,11 @@ def write_probes(
     kept = [sample for model, sample in sorted(samples.items()) if model in manifest.models]
     content = json.dumps({"schema": SCHEMA, "samples": kept}, indent=1)
     write_atomic(paths.generation(manifest.generation) / PROBE_FILE, content.encode())
+
+
+def sampled_blobs(paths: Paths, manifest: Manifest) -> Set[str]:
+    """The blobs that the keeper asks a generation about."""
+    return {str(sample["sample"]) for sample in _samples(paths, manifest)}
 
 
 def _samples(paths: Paths, manifest: Manifest) -> List[Dict[str, Any]]:

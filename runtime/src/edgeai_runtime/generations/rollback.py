@@ -7,6 +7,7 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from edgeai_runtime.durable import device_lock
 from edgeai_runtime.errors import InputError
+from edgeai_runtime.generations.collect import collect
 from edgeai_runtime.generations.compose import compose, draft, placed_models
 from edgeai_runtime.generations.keeper_client import KeeperClient
 from edgeai_runtime.generations.manifest import Manifest, load_manifest, manifest_file
@@ -65,9 +66,10 @@ def rollback(
         switched = prove_and_switch(paths, composed, models, before, DEADLINE_S, actor, progress)
         number = composed.manifest.generation
         KeeperClient(paths).request({"command": "confirm", "generation": number, "actor": actor})
+        made_room = collect(paths, actor, device.generations_kept)
     old, new = before.models[model].version, source.models[model].version
     sentence = f"rolled {model} back from {old} to {new}, in generation {number}"
-    return RollbackResult(number, new, True, switched.verdict, (sentence,))
+    return RollbackResult(number, new, True, switched.verdict, (sentence, *made_room))
 
 
 def _revert(

@@ -7,6 +7,7 @@ from typing import Any, Callable, Dict, Optional, Tuple
 
 from edgeai_runtime.convert import Conversion, convert_release
 from edgeai_runtime.durable import device_lock
+from edgeai_runtime.environments.venv import is_complete
 from edgeai_runtime.errors import InputError
 from edgeai_runtime.generations.compose import Placed, compose, draft, placed_models
 from edgeai_runtime.generations.keeper_client import KeeperClient
@@ -18,7 +19,6 @@ from edgeai_runtime.release import Release
 from edgeai_runtime.settings import Device
 
 Progress = Callable[[str], None]
-ENVIRONMENT_MARKER = ".complete"
 KEEPER_START_S = 60.0
 
 
@@ -143,7 +143,7 @@ def _predict(
 
 
 def _need_environment(paths: Paths, digest: str) -> None:
-    if not (paths.environment(digest) / ENVIRONMENT_MARKER).is_file():
+    if not is_complete(paths.environment(digest)):
         raise InputError(
             f"{paths.environment(digest)}: this environment is not built on this device; run "
             f"'edgeai environment build' for its lock first."

@@ -9,6 +9,7 @@ from typing import Any, Mapping, Optional, Tuple
 from edgeai_runtime.address import parse_address
 from edgeai_runtime.durable import device_lock
 from edgeai_runtime.errors import BackendError, KeeperError, Reverted
+from edgeai_runtime.generations.collect import KEPT, collect
 from edgeai_runtime.generations.keeper_client import KeeperClient
 from edgeai_runtime.paths import Paths
 
@@ -23,9 +24,15 @@ class ConfirmResult:
 
 
 def confirm(
-    paths: Paths, actor: str = "edgeai", check: bool = False, generation: Optional[int] = None
+    paths: Paths,
+    actor: str = "edgeai",
+    check: bool = False,
+    generation: Optional[int] = None,
+    kept: int = KEPT,
 ) -> ConfirmResult:
     """Keep the generation on trial (`generation`, where given); nothing to do when it is confirmed already.
+
+    Room is made then: of the generations confirmed before, the last `kept` stay.
 
     It has to answer where it serves. Raises Reverted when the device took it back, KeeperError when
     nothing was ever on trial, BackendError when it does not answer.
@@ -46,7 +53,8 @@ def confirm(
             return ConfirmResult(number, True, (f"would confirm generation {number}",))
         _answer_live(str(status["http"]), number)
         keeper.request({"command": "confirm", "generation": number, "actor": actor})
-    return ConfirmResult(number, True, (f"confirmed generation {number}",))
+        made_room = collect(paths, actor, kept)
+    return ConfirmResult(number, True, (f"confirmed generation {number}", *made_room))
 
 
 def _answer_live(http: str, generation: int) -> None:

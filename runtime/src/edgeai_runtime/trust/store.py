@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Iterator
 
 from edgeai_runtime.errors import TrustError
 from edgeai_runtime.paths import Paths
@@ -29,6 +30,12 @@ def blob_url(depot_url: str, sha256: str) -> str:
 def blob_path(paths: Paths, sha256: str) -> Path:
     """Where a blob lies, or would lie, in the device's store."""
     return blobs_directory(paths) / blob_place(sha256)
+
+
+def stored_blobs(paths: Paths) -> Iterator[Path]:
+    """Every blob in the store by its digest, and every download that broke off."""
+    yield from (paths.store / "sha256").glob("*/*")
+    yield from (paths.store / "partial").glob("*")
 
 
 def has_blob(paths: Paths, sha256: str, size: int) -> bool:

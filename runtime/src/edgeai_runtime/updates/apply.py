@@ -119,5 +119,5 @@ def _apply(
         progress=progress,
     )
     watched = soak(paths, soak_s, progress, tried.generation)
-    kept = confirm(paths, actor=actor, generation=tried.generation)
-    return [*tried.actions, *watched.actions, *kept.actions]
+    confirmed = confirm(paths, actor=actor, generation=tried.generation, kept=device.generations_kept)
+    return [*tried.actions, *watched.actions, *confirmed.actions]
