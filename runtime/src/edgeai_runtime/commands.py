@@ -190,6 +190,38 @@ def status(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result
     return {"changed": False, **told}
 
 
+def trust_init(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
+    from edgeai_runtime.trust import repository
+
+    return repository.init(_given(args, "metadata_dir"), args.root_json)
+
+
+def trust_refresh(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
+    from edgeai_runtime.trust import repository
+
+    return repository.refresh(_given(args, "metadata_dir"), _given(args, "metadata_url"))
+
+
+def trust_download(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
+    from edgeai_runtime.trust import repository
+
+    return repository.download(
+        _given(args, "metadata_dir"),
+        _given(args, "metadata_url"),
+        _given(args, "target_name"),
+        _given(args, "target_base_url"),
+        _given(args, "target_dir"),
+    )
+
+
+def _given(args: argparse.Namespace, name: str) -> Any:
+    """An argument that this command needs and another of its family does not; raises InputError."""
+    value = getattr(args, name)
+    if value is None:
+        raise InputError(f"--{name.replace('_', '-')} is missing; this command needs it.")
+    return value
+
+
 def infer(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
     from edgeai_runtime.client import infer
 

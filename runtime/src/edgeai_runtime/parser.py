@@ -19,6 +19,18 @@ def _add_actor(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--actor", default=f"uid {os.getuid()}", help="who asks, for the journal")
 
 
+def _add_repository(parser: argparse.ArgumentParser, default: Optional[str]) -> None:
+    """Where a TUF repository is; given before the command or after it, as whoever calls likes."""
+    for option, kind, metavar in (
+        ("--metadata-dir", Path, "DIR"),
+        ("--metadata-url", str, "URL"),
+        ("--target-name", str, "NAME"),
+        ("--target-base-url", str, "URL"),
+        ("--target-dir", Path, "DIR"),
+    ):
+        parser.add_argument(option, type=kind, metavar=metavar, default=default)
+
+
 def _target_and_directory(text: str) -> Tuple[str, Path]:
     target, equals, directory = text.partition("=")
     if not (target and equals and directory):
@@ -91,6 +103,17 @@ def build_parser() -> argparse.ArgumentParser:
     serve.add_argument("--http", metavar="HOST:PORT")
     serve.add_argument("--listen-fd", type=int, action="append", default=[], metavar="FD")
     serve.add_argument("--control-fd", type=int, metavar="FD")
+
+    trust = words.add_parser("trust", help="The device's TUF client by itself, for suites that test such")
+    _add_repository(trust, default=None)
+    trusting = trust.add_subparsers(metavar="COMMAND", required=True)
+    init = add(trusting, "init", commands.trust_init, "Trust a first root.json")
+    init.add_argument("root_json", type=Path, metavar="ROOT.json")
+    for name, run, help_ in (
+        ("refresh", commands.trust_refresh, "Bring the trusted metadata up to date"),
+        ("download", commands.trust_download, "Refresh, then bring a target"),
+    ):
+        _add_repository(add(trusting, name, run, help_), default=argparse.SUPPRESS)
 
     environment = words.add_parser("environment", help="Environments of locked wheels").add_subparsers(
         metavar="COMMAND", required=True

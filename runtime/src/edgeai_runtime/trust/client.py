@@ -14,17 +14,19 @@ import io
 import shutil
 import tempfile
 from pathlib import Path
-from typing import IO, Any, Dict, Iterator, Optional
+from typing import IO, Any, Dict, Iterator, Optional, Tuple
+from urllib.parse import quote
 
 from tuf.api import exceptions
+
+# The package names its exports in a way that a type checker does not follow.
+from tuf.api.metadata import TargetFile  # type: ignore[attr-defined]
 from tuf.ngclient.fetcher import FetcherInterface
 from tuf.ngclient.updater import Updater
 
 from edgeai_runtime.durable import write_atomic
 from edgeai_runtime.errors import InputError, TrustError
 from edgeai_runtime.trust import transfer
-
-KEPT = ("root.json", "timestamp.json", "snapshot.json", "targets.json")
 
 
 class _Fetcher(FetcherInterface):
@@ -44,11 +46,11 @@ class _Fetcher(FetcherInterface):
 
 
 class Client:
-    """What one bundle says, verified. Made by `connect`."""
+    """What one repository says, verified. Made by `connect` and `open_repository`."""
 
-    def __init__(self, updater: Updater, depot_url: str, scratch: Path) -> None:
+    def __init__(self, updater: Updater, url: str, scratch: Path) -> None:
         self._updater = updater
-        self._depot_url = depot_url
+        self._url = url
         self._scratch = scratch
 
     def target(self, name: str) -> Dict[str, Any]:
@@ -56,24 +58,33 @@ class Client:
 
         Raises TrustError when the bundle has no such target.
         """
-        with _explained(self._depot_url):
-            info = self._updater.get_targetinfo(name)
-        if info is None:
-            raise NotInBundle(
-                f"{self._depot_url}: the bundle has no {name}; build and deploy one that has it."
-            )
+        info = self._info(name)
         return {"sha256": info.hashes["sha256"], "size": info.length}
 
     def read(self, name: str) -> bytes:
         """The content of a target; raises TrustError, TransferError."""
-        with _explained(self._depot_url):
-            info = self._updater.get_targetinfo(name)
-            if info is None:
-                raise NotInBundle(
-                    f"{self._depot_url}: the bundle has no {name}; build and deploy one that has it."
-                )
+        info = self._info(name)
+        with _explained(self._url):
             path = self._updater.download_target(info, str(self._scratch / "target"))
             return Path(path).read_bytes()
+
+    def download(self, name: str, directory: Path) -> bool:
+        """Bring a target to `directory`, under its name quoted for a URL; False when it was there already.
+
+        Raises TrustError, TransferError.
+        """
+        path = directory / quote(name, safe="")
+        if self._updater.find_cached_target(self._info(name), str(path)):
+            return False
+        write_atomic(path, self.read(name))
+        return True
+
+    def _info(self, name: str) -> TargetFile:
+        with _explained(self._url):
+            info = self._updater.get_targetinfo(name)
+        if info is None:
+            raise NotInBundle(f"{self._url}: the bundle has no {name}; build and deploy one that has it.")
+        return info
 
 
 class NotInBundle(TrustError):
@@ -92,47 +103,50 @@ def connect(
     """
     depot_url = depot_url.rstrip("/")
     memory = cache / hashlib.sha256(pinned_root).hexdigest() if cache else None
+    urls = (f"{depot_url}/metadata/", f"{depot_url}/targets/")
+    with open_repository(depot_url, urls, pinned_root, memory, keep) as client:
+        yield client
+
+
+@contextlib.contextmanager
+def open_repository(
+    name: str, urls: Tuple[str, str], pinned_root: bytes, memory: Optional[Path], keep: bool = True
+) -> Iterator[Client]:
+    """Refresh from `memory`, or where it is empty from `pinned_root`; `urls` of metadata and of targets.
+
+    `name` stands in what is said of the repository. Raises TrustError, TransferError.
+    """
     with tempfile.TemporaryDirectory(prefix="edgeai-trust-") as directory:
         scratch = Path(directory)
         metadata = scratch / "metadata"
         metadata.mkdir()
-        for name in KEPT:
-            if memory and (memory / name).is_file():
-                shutil.copyfile(memory / name, metadata / name)
+        for kept in memory.glob("*.json") if memory else ():
+            shutil.copyfile(kept, metadata / kept.name)
         try:
-            with _explained(depot_url):
-                updater = _updater(metadata, depot_url, pinned_root)
+            with _explained(name):
+                updater = _updater(metadata, urls, pinned_root)
                 updater.refresh()
+            yield Client(updater, name, scratch)
         finally:
             if memory and keep:
                 _remember(metadata, memory)
-        yield Client(updater, depot_url, scratch)
 
 
-def _updater(metadata: Path, depot_url: str, pinned_root: bytes) -> Updater:
+def _updater(metadata: Path, urls: Tuple[str, str], pinned_root: bytes) -> Updater:
     anchor = metadata / "root.json"
     if not anchor.exists():
         anchor.write_bytes(pinned_root)
     options: Dict[str, Any] = {}
     if "bootstrap" in inspect.signature(Updater.__init__).parameters:
         options["bootstrap"] = anchor.read_bytes()
-    return Updater(
-        str(metadata),
-        f"{depot_url}/metadata/",
-        target_base_url=f"{depot_url}/targets/",
-        fetcher=_Fetcher(),
-        **options,
-    )
+    return Updater(str(metadata), urls[0], target_base_url=urls[1], fetcher=_Fetcher(), **options)
 
 
 def _remember(metadata: Path, memory: Path) -> None:
     """Keep what the library accepted; the library writes only verified files."""
-    for name in KEPT:
-        accepted = metadata / name
-        if not accepted.is_file():
-            continue
+    for accepted in metadata.glob("*.json"):
         data = accepted.read_bytes()
-        kept = memory / name
+        kept = memory / accepted.name
         if not kept.is_file() or kept.read_bytes() != data:
             write_atomic(kept, data)
 
