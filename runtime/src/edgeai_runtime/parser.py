@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from pathlib import Path
-from typing import Any, Optional, Tuple
+from typing import Any, List, Optional, Tuple
 
 from edgeai_runtime import __version__, commands
 from edgeai_runtime.commands import Command
@@ -17,6 +18,26 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
 
 def _add_actor(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--actor", default=f"uid {os.getuid()}", help="who asks, for the journal")
+
+
+def _add_keys(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--keys", type=Path, required=True, metavar="DIR", help="where the keys lie")
+
+
+def _add_passphrase(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--passphrase-file",
+        type=Path,
+        metavar="FILE",
+        help="has the passphrase of encrypted keys (default: EDGEAI_PASSPHRASE, else the terminal is asked)",
+    )
+
+
+def _role(text: str) -> Tuple[str, int, List[str]]:
+    match = re.fullmatch(r"(root|targets|snapshot|timestamp)=(?:([0-9]{1,3}):)?(.+)", text)
+    if not match:
+        raise argparse.ArgumentTypeError(f"'{text}' is not ROLE=[THRESHOLD:]KEY,KEY,…")
+    return match[1], int(match[2] or 1), match[3].split(",")
 
 
 def _add_repository(parser: argparse.ArgumentParser, default: Optional[str]) -> None:
@@ -150,6 +171,46 @@ def build_parser() -> argparse.ArgumentParser:
     )
     check = add(release, "check", commands.release_check, "Check an author's release directory")
     check.add_argument("directory", type=Path)
+    revoke = add(
+        release, "revoke", commands.release_revoke, "Let devices refuse a release, from the next bundle on"
+    )
+    revoke.add_argument("name")
+    revoke.add_argument("version")
+    revoke.add_argument("--reason", required=True, help="one line, which the devices tell")
+    _add_keys(revoke)
+    _add_check(revoke)
+
+    key = words.add_parser("key", help="Keys that sign").add_subparsers(metavar="COMMAND", required=True)
+    new = add(key, "new", commands.key_new, "Make a key, encrypted where a passphrase is given")
+    new.add_argument("name", help="e.g. root-alice")
+    _add_keys(new)
+    _add_passphrase(new)
+    _add_check(new)
+
+    trust_root = words.add_parser("trust-root", help="Which keys the devices trust").add_subparsers(
+        metavar="COMMAND", required=True
+    )
+    decide = add(
+        trust_root, "set", commands.trust_root_set, "Say which keys sign for a role and how many must"
+    )
+    decide.add_argument(
+        "--role",
+        type=_role,
+        action="append",
+        default=[],
+        metavar="ROLE=[THRESHOLD:]KEY,KEY,…",
+        help="may be repeated; a role that is not named stays as it is",
+    )
+    decide.add_argument("--expires-days", type=int, default=3650)
+    sign = add(trust_root, "sign", commands.trust_root_sign, "Sign a proposed root with the keys here")
+    for command in (decide, sign):
+        _add_passphrase(command)
+        _add_check(command)
+    look = add(trust_root, "show", commands.trust_root_show, "Show a root, and whose signatures it lacks")
+    for command in (sign, look):
+        command.add_argument("file", nargs="?", type=Path, help="default: next-root.json of the keys")
+    for command in (decide, sign, look):
+        _add_keys(command)
 
     bundle = words.add_parser("bundle", help="For the connected workstation").add_subparsers(
         metavar="COMMAND", required=True
@@ -180,6 +241,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="may be repeated (default: chrony, logrotate, nginx)",
     )
     make.add_argument("--debian-sources", type=Path, metavar="FILE", help="a sources.list (default: our own)")
+    _add_passphrase(make)
     make.add_argument("--debian-refresh", action="store_true", help="take what is newest, not what is cached")
     _add_check(make)
     show = add(bundle, "show", commands.bundle_show, "Verify a bundle and show what it holds")

@@ -13,6 +13,7 @@ from edgeai_runtime.release import Release
 from edgeai_runtime.settings import Device
 from edgeai_runtime.trust import store
 from edgeai_runtime.trust.client import connect, read_pinned_root
+from edgeai_runtime.trust.revoked import NOTHING, TARGET, keep_revoked, reason_in, refuse_revoked, why_revoked
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,8 @@ def fetch_release(
 
 
 def load_release(paths: Paths, name: str, version: str) -> Release:
-    """A release that was fetched; raises InputError when it was not."""
+    """A release that was fetched; raises InputError when it was not, TrustError when it was revoked."""
+    refuse_revoked(name, version, why_revoked(paths, name, version))
     record = _record(paths, name, version)
     if not record.is_file():
         raise InputError(
@@ -68,6 +70,10 @@ def _fetch(
     target = f"releases/{name}/{version}.json"
     pinned = read_pinned_root(paths.root_json)
     with connect(depot_url, pinned, paths.trust, keep=not check) as depot:
+        revoked = depot.read(TARGET) if depot.has(TARGET) else NOTHING
+        if not check:
+            keep_revoked(paths, revoked)
+        refuse_revoked(name, version, reason_in(revoked, name, version))
         manifest = depot.read(target)
     release = Release.from_json(manifest, f"{depot_url}, {target}")
     if (release.name, release.version) != (name, version):
