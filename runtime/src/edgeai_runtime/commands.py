@@ -44,6 +44,7 @@ def release_check(args: argparse.Namespace, paths: Paths, progress: Progress) ->
 
 def bundle_build(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
     from edgeai_runtime.bundle import build
+    from edgeai_runtime.bundle.keys import Passphrase
 
     return _as_dict(
         build(
@@ -60,10 +61,45 @@ def bundle_build(args: argparse.Namespace, paths: Paths, progress: Progress) -> 
             debian_refresh=args.debian_refresh,
             own_wheels=dict(args.wheels),
             controllers=args.controller,
+            passphrase=Passphrase(args.passphrase_file),
             check=args.check,
             progress=progress,
         )
     )
+
+
+def key_new(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
+    from edgeai_runtime.bundle.keys import Passphrase, new_key
+
+    return _as_dict(new_key(args.keys, args.name, Passphrase(args.passphrase_file), args.check))
+
+
+def trust_root_set(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
+    from edgeai_runtime.bundle.keys import Passphrase
+    from edgeai_runtime.bundle.trust_root import set_root
+
+    roles = {role: (threshold, names) for role, threshold, names in args.role}
+    passphrase = Passphrase(args.passphrase_file)
+    return _as_dict(set_root(args.keys, roles, args.expires_days, passphrase, args.check))
+
+
+def trust_root_sign(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
+    from edgeai_runtime.bundle.keys import Passphrase
+    from edgeai_runtime.bundle.trust_root import sign_root
+
+    return _as_dict(sign_root(args.keys, args.file, Passphrase(args.passphrase_file), args.check))
+
+
+def trust_root_show(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
+    from edgeai_runtime.bundle.trust_root import show_root
+
+    return _as_dict(show_root(args.keys, args.file))
+
+
+def release_revoke(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
+    from edgeai_runtime.bundle.revocation import revoke
+
+    return _as_dict(revoke(args.keys, args.name, args.version, args.reason, args.check))
 
 
 def bundle_show(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
@@ -234,29 +270,32 @@ def status(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result
     from edgeai_runtime.monitor import health
     from edgeai_runtime.settings import load_device
     from edgeai_runtime.system_versions import system_versions
+    from edgeai_runtime.trust.alarms import alarms
 
-    status = KeeperClient(paths).status()
-    told = health.report(load_device(paths), status, current_manifest(paths), system_versions())
+    status, manifest = KeeperClient(paths).status(), current_manifest(paths)
+    models = (manifest or {}).get("models", {})
+    said = alarms(paths, {name: model["version"] for name, model in models.items()})
+    told = health.report(load_device(paths), status, manifest, system_versions(), said)
     return {"changed": False, **told}
 
 
 def trust_init(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
     from edgeai_runtime.trust import repository
 
-    return repository.init(args.metadata_dir, args.root_json)
+    return repository.init(_given(args, "metadata_dir"), args.root_json)
 
 
 def trust_refresh(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
     from edgeai_runtime.trust import repository
 
-    return repository.refresh(args.metadata_dir, _given(args, "metadata_url"))
+    return repository.refresh(_given(args, "metadata_dir"), _given(args, "metadata_url"))
 
 
 def trust_download(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
     from edgeai_runtime.trust import repository
 
     return repository.download(
-        args.metadata_dir,
+        _given(args, "metadata_dir"),
         _given(args, "metadata_url"),
         _given(args, "target_name"),
         _given(args, "target_base_url"),

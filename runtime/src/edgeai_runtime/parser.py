@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from pathlib import Path
-from typing import Any, Optional, Tuple
+from typing import Any, List, Optional, Tuple
 
 from edgeai_runtime import __version__, commands
 from edgeai_runtime.commands import Command
@@ -19,9 +20,28 @@ def _add_actor(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--actor", default=f"uid {os.getuid()}", help="who asks, for the journal")
 
 
-def _add_repository(parser: argparse.ArgumentParser, required: bool = False) -> None:
+def _add_keys(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--keys", type=Path, required=True, metavar="DIR", help="where the keys lie")
+
+
+def _add_passphrase(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--passphrase-file",
+        type=Path,
+        metavar="FILE",
+        help="has the passphrase of encrypted keys (default: EDGEAI_PASSPHRASE, else the terminal is asked)",
+    )
+
+
+def _role(text: str) -> Tuple[str, int, List[str]]:
+    match = re.fullmatch(r"(root|targets|snapshot|timestamp)=(?:([0-9]{1,3}):)?(.+)", text)
+    if not match:
+        raise argparse.ArgumentTypeError(f"'{text}' is not ROLE=[THRESHOLD:]KEY,KEY,…")
+    return match[1], int(match[2] or 1), match[3].split(",")
+
+
+def _add_repository(parser: argparse.ArgumentParser, default: Optional[str]) -> None:
     """Where a TUF repository is; given before the command or after it, as whoever calls likes."""
-    default = None if required else argparse.SUPPRESS
     for option, kind, metavar in (
         ("--metadata-dir", Path, "DIR"),
         ("--metadata-url", str, "URL"),
@@ -123,7 +143,7 @@ def build_parser() -> argparse.ArgumentParser:
     serve.add_argument("--probe-fd", type=int, metavar="FD")
 
     trust = words.add_parser("trust", help="The device's TUF client by itself, for suites that test such")
-    _add_repository(trust, required=True)
+    _add_repository(trust, default=None)
     trusting = trust.add_subparsers(metavar="COMMAND", required=True)
     init = add(trusting, "init", commands.trust_init, "Trust a first root.json")
     init.add_argument("root_json", type=Path, metavar="ROOT.json")
@@ -131,7 +151,7 @@ def build_parser() -> argparse.ArgumentParser:
         ("refresh", commands.trust_refresh, "Bring the trusted metadata up to date"),
         ("download", commands.trust_download, "Refresh, then bring a target"),
     ):
-        _add_repository(add(trusting, name, run, help_))
+        _add_repository(add(trusting, name, run, help_), default=argparse.SUPPRESS)
 
     environment = words.add_parser("environment", help="Environments of locked wheels").add_subparsers(
         metavar="COMMAND", required=True
@@ -190,6 +210,46 @@ def build_parser() -> argparse.ArgumentParser:
     )
     check = add(release, "check", commands.release_check, "Check an author's release directory")
     check.add_argument("directory", type=Path)
+    revoke = add(
+        release, "revoke", commands.release_revoke, "Let devices refuse a release, from the next bundle on"
+    )
+    revoke.add_argument("name")
+    revoke.add_argument("version")
+    revoke.add_argument("--reason", required=True, help="one line, which the devices tell")
+    _add_keys(revoke)
+    _add_check(revoke)
+
+    key = words.add_parser("key", help="Keys that sign").add_subparsers(metavar="COMMAND", required=True)
+    new = add(key, "new", commands.key_new, "Make a key, encrypted where a passphrase is given")
+    new.add_argument("name", help="e.g. root-alice")
+    _add_keys(new)
+    _add_passphrase(new)
+    _add_check(new)
+
+    trust_root = words.add_parser("trust-root", help="Which keys the devices trust").add_subparsers(
+        metavar="COMMAND", required=True
+    )
+    decide = add(
+        trust_root, "set", commands.trust_root_set, "Say which keys sign for a role and how many must"
+    )
+    decide.add_argument(
+        "--role",
+        type=_role,
+        action="append",
+        default=[],
+        metavar="ROLE=[THRESHOLD:]KEY,KEY,…",
+        help="may be repeated; a role that is not named stays as it is",
+    )
+    decide.add_argument("--expires-days", type=int, default=3650)
+    sign = add(trust_root, "sign", commands.trust_root_sign, "Sign a proposed root with the keys here")
+    for command in (decide, sign):
+        _add_passphrase(command)
+        _add_check(command)
+    look = add(trust_root, "show", commands.trust_root_show, "Show a root, and whose signatures it lacks")
+    for command in (sign, look):
+        command.add_argument("file", nargs="?", type=Path, help="default: next-root.json of the keys")
+    for command in (decide, sign, look):
+        _add_keys(command)
 
     bundle = words.add_parser("bundle", help="For the connected workstation").add_subparsers(
         metavar="COMMAND", required=True
@@ -227,6 +287,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="may be repeated (default: chrony, logrotate, nginx, openssh-client)",
     )
     make.add_argument("--debian-sources", type=Path, metavar="FILE", help="a sources.list (default: our own)")
+    _add_passphrase(make)
     make.add_argument("--debian-refresh", action="store_true", help="take what is newest, not what is cached")
     _add_check(make)
     show = add(bundle, "show", commands.bundle_show, "Verify a bundle and show what it holds")

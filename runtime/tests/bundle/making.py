@@ -134,9 +134,10 @@ def pack(
     ago: timedelta = timedelta(),
 ) -> Path:
     """Sign a bundle of what is given, some time `ago`, without the collecting of `bundle.build`."""
-    from edgeai_runtime.bundle.keys import open_keys
     from edgeai_runtime.bundle.layout import place, sweep
+    from edgeai_runtime.bundle.revocation import read_revoked
     from edgeai_runtime.bundle.signing import sign
+    from edgeai_runtime.bundle.trust_root import open_keys
 
     contents: Dict[str, bytes] = {f"locks/{lock.name}.json": lock.to_json() for lock in locks}
     blobs = {file_sha256(path): path for path in wheels}
@@ -148,6 +149,9 @@ def pack(
         blobs.update(files)
     about = {"schema": 1, "targets": [k.name for k in locks if k.name != "supervisor"], "releases": versions}
     contents["bundle.json"] = json.dumps(about).encode()
+    revoked = read_revoked(keys_dir)
+    if revoked:
+        contents["revoked.json"] = json.dumps(revoked).encode()
     now = datetime.now(timezone.utc).replace(microsecond=0) - ago
     keys = open_keys(keys_dir, output)
     place(output, contents, blobs)

@@ -6,8 +6,9 @@ import pytest
 from bench import Bench
 from toy import DEVICE, build_environment
 
-from edgeai_runtime.errors import GateFailed, InputError
+from edgeai_runtime.errors import GateFailed, InputError, TrustError
 from edgeai_runtime.generations import confirm, current_manifest, rollback
+from edgeai_runtime.trust.revoked import keep_revoked
 
 
 def test_it_serves_the_version_before_confirmed(bench: Bench) -> None:
@@ -61,6 +62,14 @@ def test_a_version_never_confirmed_here_is_refused_and_those_that_were_are_named
     bench.put_live(bench.release("1.1.0"))
     with pytest.raises(InputError, match=r"1\.2\.0 was never confirmed .* were: 1\.0\.0, 1\.1\.0"):
         rollback(bench.paths, DEVICE, "label-reader", to_version="1.2.0")
+
+
+def test_a_version_that_was_revoked_is_refused_with_the_reason(bench: Bench) -> None:
+    bench.put_live(bench.release("1.1.0"))
+    keep_revoked(bench.paths, b'{"label-reader": {"1.0.0": "reads 8 as B"}}')
+    with pytest.raises(TrustError, match=r"label-reader 1\.0\.0 was revoked \(reads 8 as B\)"):
+        rollback(bench.paths, DEVICE, "label-reader")
+    bench.wait_served("1.1.0")
 
 
 def test_a_version_that_was_only_tried_is_no_way_back(bench: Bench) -> None:

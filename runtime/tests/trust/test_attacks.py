@@ -21,8 +21,9 @@ pytest.importorskip("cryptography", reason="signing a bundle needs cryptography,
 from making import at, pack, provision, snapshot, write_release
 from tuf.api.metadata import Metadata, MetaFile, Snapshot, TargetFile, Targets, Timestamp
 
-from edgeai_runtime.bundle.keys import open_keys
+from edgeai_runtime.bundle.keys import Passphrase, new_key
 from edgeai_runtime.bundle.signing import current_version
+from edgeai_runtime.bundle.trust_root import open_keys, set_root, sign_root
 from edgeai_runtime.errors import EdgeAIError, TransferError, TrustError
 from edgeai_runtime.release import file_sha256, read_source
 from edgeai_runtime.trust import fetch_release, load_release, transfer
@@ -120,7 +121,7 @@ class TestArbitraryInstallation:
 
     def test_of_a_root_that_the_trusted_one_did_not_sign(self, factory: Factory) -> None:
         factory.publish()
-        theirs = json.loads(attackers_keys(factory).root_json)
+        theirs = json.loads(attackers_keys(factory).roots[0])
         theirs["signed"]["version"] = 2
         factory.depot.forged["/metadata/2.root.json"] = json.dumps(theirs).encode()
         assert "is not signed by the keys this device trusts" in factory.refuses(TrustError)
@@ -312,6 +313,17 @@ class TestFastForward:
         factory.publish()
         assert "is older than one this device has seen" in factory.refuses(TrustError)
 
+    def test_ends_with_new_keys_for_what_was_stolen(self, factory: Factory) -> None:
+        self.attack(factory)
+        factory.fetch("1.0.0")
+        roles = {}
+        for role in ("snapshot", "timestamp"):
+            new_key(factory.keys, f"{role}-2", Passphrase())
+            roles[role] = (1, [f"{role}-2"])
+        assert set_root(factory.keys, roles).in_force
+        factory.publish()
+        factory.recovers()
+
 
 class TestIndefiniteFreeze:
     """The attacker goes on giving what was the newest once."""
@@ -418,6 +430,44 @@ class TestKeyCompromise:
             }
         )
         assert "is not signed by the keys this device trusts" in factory.refuses(TrustError)
+
+    @pytest.mark.parametrize("role", ["root", "targets", "snapshot", "timestamp"])
+    def test_of_one_key_of_two(self, factory: Factory, role: str) -> None:
+        stolen = factory.directory / "stolen"
+        for number in (2, 3):
+            new_key(factory.keys, f"{role}-{number}", Passphrase())
+        names = [role, f"{role}-2", f"{role}-3"]
+        assert set_root(factory.keys, {role: (2, names)}).in_force
+        shutil.copytree(factory.keys, stolen)
+        bundle = factory.publish()
+        assert factory.fetch().changed
+        # The thief has all of the other roles' keys, one of this role's, and says that one is enough.
+        for name in names[1:]:
+            (stolen / f"{name}.pem").unlink()
+        if role == "root":
+            new_key(stolen, "mine", Passphrase())
+            set_root(stolen, {"root": (1, ["mine"])})
+            forged = sign_root(stolen)
+            assert forged.missing == ["the root before wants 1 more of root-2, root-3"]
+            factory.depot.forged["3.root.json"] = (stolen / "next-root.json").read_bytes()
+        else:
+            root = Metadata.from_bytes((stolen / "root.json").read_bytes())
+            root.signed.roles[role].threshold = 1
+            (stolen / "root.json").write_bytes(root.to_bytes())
+            theirs = open_keys(stolen, factory.directory / "nowhere")
+            version = current_version(bundle / "metadata")
+            newer = {
+                "targets": Targets(version + 1, None, SOON, {}),
+                "snapshot": Snapshot(version + 1, None, SOON, {"targets.json": MetaFile(version + 1)}),
+                "timestamp": Timestamp(version + 1, None, SOON, MetaFile(version + 1)),
+            }
+            for name, signed in newer.items():
+                file = "timestamp.json" if name == "timestamp" else f"{version + 1}.{name}.json"
+                factory.depot.forged[file] = theirs.sign(name, Metadata(signed))
+        assert "is not signed by the keys this device trusts" in factory.refuses(TrustError)
+        for _turn in range(2):  # what was signed with keys that were enough counts: newer than that
+            factory.publish("1.2.0")
+        factory.recovers("1.2.0")
 
 
 class TestWrongSoftware:

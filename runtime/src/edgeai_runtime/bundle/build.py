@@ -12,14 +12,16 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from edgeai_runtime import __version__
 from edgeai_runtime.bundle.debian import DebianCache
-from edgeai_runtime.bundle.keys import open_keys
+from edgeai_runtime.bundle.keys import Passphrase
 from edgeai_runtime.bundle.layout import is_whole, place, sweep
 from edgeai_runtime.bundle.offers import FILE as OFFERS
 from edgeai_runtime.bundle.offers import write_offers
 from edgeai_runtime.bundle.own_wheels import find_own_wheels
-from edgeai_runtime.bundle.signing import sign, signed_targets
+from edgeai_runtime.bundle.revocation import read_revoked, refuse_revoked
+from edgeai_runtime.bundle.signing import has_newest_root, sign, signed_targets
 from edgeai_runtime.bundle.starter import Starter
 from edgeai_runtime.bundle.targets import Target, find_controller, find_target
+from edgeai_runtime.bundle.trust_root import open_keys, read_roots
 from edgeai_runtime.bundle.wheels import WheelCache
 from edgeai_runtime.errors import InputError
 from edgeai_runtime.release import Content, content_size, read_source
@@ -65,6 +67,7 @@ def build(
     debian_refresh: bool = False,
     own_wheels: Mapping[str, Path] = MappingProxyType({}),
     controllers: Sequence[str] = (),
+    passphrase: Optional[Passphrase] = None,
     check: bool = False,
     progress: Progress = lambda sentence: None,
 ) -> BundleResult:
@@ -85,6 +88,10 @@ def build(
             f"A bundle may be good for 1 to 3650 days, not {expires_days}; correct expires_days."
         )
     releases, contents, blobs = _read_releases(release_dirs, progress)
+    revoked = read_revoked(keys_dir)
+    refuse_revoked(revoked, releases)
+    if revoked:
+        contents["revoked.json"] = json.dumps(revoked, sort_keys=True).encode() + b"\n"
     signed = signed_targets(output / "metadata")
     _refuse_changed_versions(output, signed, contents)
     cache = WheelCache(cache_dir, progress)
@@ -126,11 +133,12 @@ def build(
         or not is_whole(output, contents, blobs)
         or not starter.is_right()
         or not (output / OFFERS).is_file()
+        or not has_newest_root(output / "metadata", read_roots(keys_dir))
     )
     if not changed:
         expires = datetime.fromisoformat(old["expires"])
     elif not check:
-        keys = open_keys(keys_dir, output)
+        keys = open_keys(keys_dir, output, passphrase)
         times = {"created": now.isoformat(), "expires": expires.isoformat()}
         contents["bundle.json"] = json.dumps({**about, **times}, sort_keys=True).encode() + b"\n"
         progress(f"placing {len(blobs)} files and signing")
@@ -191,7 +199,7 @@ def _read_releases(
 
 def _refuse_changed_versions(output: Path, signed: Mapping[str, str], manifests: Mapping[str, bytes]) -> None:
     for target, digest in sorted(_digests(manifests).items()):
-        if signed.get(target, digest) != digest:
+        if target.startswith("releases/") and signed.get(target, digest) != digest:
             release, version = target[len("releases/") : -len(".json")].split("/")
             raise InputError(
                 f"{release} {version} is in {output} with other content; a version never changes, "

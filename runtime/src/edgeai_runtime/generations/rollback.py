@@ -15,6 +15,7 @@ from edgeai_runtime.generations.state import State, read_state
 from edgeai_runtime.generations.switching import READY_LIMIT_S, prove_and_switch
 from edgeai_runtime.paths import Paths
 from edgeai_runtime.settings import Device
+from edgeai_runtime.trust.revoked import refuse_revoked, why_revoked
 
 # Between switch and confirm lies nothing but the answer to the one and the question for the other.
 DEADLINE_S = 120.0
@@ -127,6 +128,7 @@ def _source(
     if to_version not in versions:
         were = ", ".join(dict.fromkeys(versions))
         raise InputError(f"{model} {to_version} was never confirmed on this device; confirmed were: {were}.")
+    refuse_revoked(model, to_version, why_revoked(paths, model, to_version))
     return next(manifest for manifest in reversed(known) if manifest.models[model].version == to_version)
 
 

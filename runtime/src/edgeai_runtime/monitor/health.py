@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from edgeai_runtime.monitor.temperature import temperature_c
 from edgeai_runtime.settings import Device
@@ -15,12 +15,14 @@ def report(
     status: Mapping[str, Any],
     manifest: Optional[Mapping[str, Any]],
     platform: Mapping[str, str] = MappingProxyType({}),
+    alarms: Sequence[str] = (),
 ) -> Dict[str, Any]:
     """The health report, flat: for a terminal, a table and a program.
 
     `status`: the keeper's answer to "status"; `manifest`: of the current generation, None without
-    one; `platform`: the system's versions of L4T, CUDA and TensorRT as they are now. Times in ms over
-    the last minute, CPU in percent of one core, memory in MiB, all None while nothing serves.
+    one; `platform`: the system's versions of L4T, CUDA and TensorRT as they are now; `alarms`: of others
+    than the keeper. Times in ms over the last minute, CPU in percent of one core, memory in MiB, all None
+    while nothing serves.
     `verdict`: "confirmed", "reverted" (it serves what it served before, `reason` says why), "trial",
     "starting", "failed" or "idle"; only "confirmed" is success.
     """
@@ -46,7 +48,7 @@ def report(
         "restarts": status.get("restarts", 0),
         "verdict": verdict,
         "reason": reason,
-        "alarms": [*status.get("alarms", []), *_platform_alarm(manifest or {}, platform)],
+        "alarms": [*status.get("alarms", []), *alarms, *_platform_alarm(manifest or {}, platform)],
         "platform": dict(platform),
         "last_reverted": status.get("last_reverted"),
         "http": status.get("http"),

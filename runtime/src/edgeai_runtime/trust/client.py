@@ -61,6 +61,11 @@ class Client:
         info = self._info(name)
         return {"sha256": info.hashes["sha256"], "size": info.length}
 
+    def has(self, name: str) -> bool:
+        """Whether the bundle has a target."""
+        with _explained(self._url):
+            return self._updater.get_targetinfo(name) is not None
+
     def read(self, name: str) -> bytes:
         """The content of a target; raises TrustError, TransferError."""
         info = self._info(name)

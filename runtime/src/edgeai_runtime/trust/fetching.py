@@ -15,6 +15,7 @@ from edgeai_runtime.trust import store
 from edgeai_runtime.trust.client import read_pinned_root
 from edgeai_runtime.trust.depots import Depots
 from edgeai_runtime.trust.meter import Meter
+from edgeai_runtime.trust.revoked import NOTHING, TARGET, keep_revoked, reason_in, refuse_revoked, why_revoked
 from edgeai_runtime.trust.space import need_space
 
 
@@ -50,7 +51,8 @@ def fetch_release(
 
 
 def load_release(paths: Paths, name: str, version: str) -> Release:
-    """A release that was fetched; raises InputError when it was not."""
+    """A release that was fetched; raises InputError when it was not, TrustError when it was revoked."""
+    refuse_revoked(name, version, why_revoked(paths, name, version))
     record = _record(paths, name, version)
     if not record.is_file():
         raise InputError(
@@ -77,6 +79,10 @@ def _fetch(
     target = f"releases/{name}/{version}.json"
     pinned = read_pinned_root(paths.root_json)
     with depots.connect(pinned, paths.trust, keep=not check) as (depot_url, bundle):
+        revoked = bundle.read(TARGET) if bundle.has(TARGET) else NOTHING
+        if not check:
+            keep_revoked(paths, revoked)
+        refuse_revoked(name, version, reason_in(revoked, name, version))
         manifest = bundle.read(target)
     release = Release.from_json(manifest, f"{depot_url}, {target}")
     if (release.name, release.version) != (name, version):

@@ -11,12 +11,17 @@ from typing import Any, Dict
 
 from edgeai_runtime.durable import write_atomic
 from edgeai_runtime.errors import InputError
-from edgeai_runtime.trust.client import open_repository, read_pinned_root
+from edgeai_runtime.trust.client import open_repository
 
 
 def init(metadata_dir: Path, root_json: Path) -> Dict[str, Any]:
     """Trust what `root_json` vouches for; nothing is asked of the repository. Raises InputError."""
-    _keep(metadata_dir / "root.json", read_pinned_root(root_json))
+    try:
+        write_atomic(metadata_dir / "root.json", root_json.read_bytes())
+    except OSError as error:
+        raise InputError(
+            f"{root_json}: cannot be copied to {metadata_dir} ({error.strerror}); correct the paths."
+        ) from None
     return {"changed": True, "actions": [f"{metadata_dir} trusts {root_json}"]}
 
 
@@ -35,7 +40,7 @@ def download(
         try:
             changed = repository.download(target_name, target_dir)
         except OSError as error:
-            raise InputError(f"{target_dir}: cannot be written ({error.strerror}).") from None
+            raise InputError(f"{target_dir}: cannot be written ({error.strerror}); correct it.") from None
     return {"changed": changed, "actions": [f"{target_name} is in {target_dir}"]}
 
 
@@ -44,10 +49,3 @@ def _trusted(metadata_dir: Path) -> bytes:
         return (metadata_dir / "root.json").read_bytes()
     except OSError:
         raise InputError(f"{metadata_dir}: there is no root.json; run `edgeai trust … init` first.") from None
-
-
-def _keep(path: Path, data: bytes) -> None:
-    try:
-        write_atomic(path, data)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror}).") from None
