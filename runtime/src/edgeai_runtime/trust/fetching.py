@@ -13,6 +13,7 @@ from edgeai_runtime.release import Release
 from edgeai_runtime.settings import Device
 from edgeai_runtime.trust import store
 from edgeai_runtime.trust.client import connect, read_pinned_root
+from edgeai_runtime.trust.clock import believed_time
 from edgeai_runtime.trust.revoked import NOTHING, TARGET, keep_revoked, reason_in, refuse_revoked, why_revoked
 
 
@@ -69,7 +70,10 @@ def _fetch(
     depot_url = device.depot_url
     target = f"releases/{name}/{version}.json"
     pinned = read_pinned_root(paths.root_json)
-    with connect(depot_url, pinned, paths.trust, keep=not check) as depot:
+    time = believed_time(paths)
+    if time.problem:
+        progress(time.problem)
+    with connect(depot_url, pinned, paths.trust, keep=not check, now=time.now) as depot:
         revoked = depot.read(TARGET) if depot.has(TARGET) else NOTHING
         if not check:
             keep_revoked(paths, revoked)
