@@ -11,20 +11,17 @@ module: bundle
 short_description: Build and sign a bundle on the connected workstation
 description:
   - Collects the wheels of every target, the releases and the runtime into one directory and signs it with
-    keys that never leave the workstation.
+    keys that never leave the workstation. They are made on first use.
 author: The edgeai.fleet authors (@edgeai-fleet)
 extends_documentation_fragment:
   - edgeai.fleet.attributes
   - edgeai.fleet.attributes.changes
+  - edgeai.fleet.signing
 options:
   path:
     description: The bundle's directory.
     type: path
     required: true
-  keys_dir:
-    description: Directory of the signing keys. They are made on first use.
-    type: path
-    default: ~/.config/edgeai/keys
   cache_dir:
     description: Directory of downloads. What is there is not downloaded again.
     type: path
@@ -83,10 +80,6 @@ options:
     description: Whether to take what is newest rather than what an earlier bundle took.
     type: bool
     default: false
-  python:
-    description: An interpreter with C(edgeai_runtime) and what it needs on a workstation. The default is the
-      one that runs the module.
-    type: path
 """
 
 EXAMPLES = r"""
@@ -170,58 +163,55 @@ size:
 """
 
 import os
-import sys
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.edgeai.fleet.plugins.module_utils.edgeai_command import ask, conclude
+from ansible_collections.edgeai.fleet.plugins.module_utils.signing import (
+    run_signing,
+    signing_argument_spec,
+)
 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={
-            "path": {"type": "path", "required": True},
-            "keys_dir": {"type": "path", "default": "~/.config/edgeai/keys", "no_log": False},
-            "cache_dir": {"type": "path", "default": "~/.cache/edgeai"},
-            "runtime_dir": {"type": "path", "required": True},
-            "targets": {"type": "list", "elements": "str", "required": True},
-            "wheels": {"type": "dict", "default": {}},
-            "releases": {"type": "list", "elements": "path", "default": []},
-            "controllers": {"type": "list", "elements": "str", "default": []},
-            "expires_days": {"type": "int", "default": 365},
-            "debian": {"type": "list", "elements": "str", "default": []},
-            "debian_packages": {
+        argument_spec=signing_argument_spec(
+            path={"type": "path", "required": True},
+            cache_dir={"type": "path", "default": "~/.cache/edgeai"},
+            runtime_dir={"type": "path", "required": True},
+            targets={"type": "list", "elements": "str", "required": True},
+            wheels={"type": "dict", "default": {}},
+            releases={"type": "list", "elements": "path", "default": []},
+            controllers={"type": "list", "elements": "str", "default": []},
+            expires_days={"type": "int", "default": 365},
+            debian={"type": "list", "elements": "str", "default": []},
+            debian_packages={
                 "type": "list",
                 "elements": "str",
                 "default": ["chrony", "logrotate", "nginx", "openssh-client"],
             },
-            "debian_sources": {"type": "path"},
-            "debian_refresh": {"type": "bool", "default": False},
-            "python": {"type": "path"},
-        },
+            debian_sources={"type": "path"},
+            debian_refresh={"type": "bool", "default": False},
+        ),
         supports_check_mode=True,
     )
     params = module.params
-    command = [params["python"] or sys.executable, "-m", "edgeai_runtime", "--json", "bundle", "build"]
-    command += ["--output", os.path.abspath(params["path"])]
-    command += ["--keys", params["keys_dir"], "--cache", params["cache_dir"]]
-    command += ["--runtime", os.path.abspath(params["runtime_dir"])]
+    words = ["bundle", "build", "--output", os.path.abspath(params["path"])]
+    words += ["--cache", params["cache_dir"], "--runtime", os.path.abspath(params["runtime_dir"])]
     for target in params["targets"]:
-        command += ["--target", target]
+        words += ["--target", target]
     for target, directory in sorted(params["wheels"].items()):
-        command += ["--wheels", f"{target}={os.path.abspath(directory)}"]
+        words += ["--wheels", f"{target}={os.path.abspath(directory)}"]
     for release in params["releases"]:
-        command += ["--release", os.path.abspath(release)]
+        words += ["--release", os.path.abspath(release)]
     for machine in params["controllers"]:
-        command += ["--controller", machine]
-    command += ["--expires-days", str(params["expires_days"])]
+        words += ["--controller", machine]
+    words += ["--expires-days", str(params["expires_days"])]
     for suite in params["debian"]:
-        command += ["--debian", suite]
+        words += ["--debian", suite]
     for package in params["debian_packages"] if params["debian"] else []:
-        command += ["--debian-package", package]
-    command += ["--debian-sources", params["debian_sources"]] if params["debian_sources"] else []
-    command += ["--debian-refresh"] if params["debian_refresh"] else []
-    command += ["--check"] if module.check_mode else []
-    conclude(module, lambda: ask(command), already=f"{os.path.abspath(params['path'])} holds all of it")
+        words += ["--debian-package", package]
+    words += ["--debian-sources", params["debian_sources"]] if params["debian_sources"] else []
+    words += ["--debian-refresh"] if params["debian_refresh"] else []
+    run_signing(module, words, already=f"{os.path.abspath(params['path'])} holds all of it")
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ BUNDLE = frozenset(
         "bundle_directory",
         "bundle_expires_days",
         "bundle_keys_dir",
+        "bundle_passphrase",
         "bundle_python",
         "bundle_releases",
         "bundle_runtime_dir",

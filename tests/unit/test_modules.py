@@ -264,8 +264,66 @@ class TestABundle:
             python=str(python),
         )
         assert result["changed"] is True
-        words = f"bundle build --output {device.root}/out --keys /k --cache /c --runtime /r"
+        words = f"bundle build --output {device.root}/out --cache /c --runtime /r"
         words += f" --target x --target y --wheels y={device.root}/mine"
         words += f" --release {device.root}/one --release /two"
-        words += " --controller x86_64-cp311 --expires-days 3"
+        words += " --controller x86_64-cp311 --expires-days 3 --keys /k"
         assert device.asked == [words.split()]
+
+
+class TestSigning:
+    """The modules that need nothing but keys."""
+
+    @pytest.fixture
+    def sign(self, device: Any, run_module: Any) -> Any:
+        """Runs one of them with a workstation's `edgeai` that says which passphrase it was given."""
+        python = device.root / "python"
+        told = f'echo "$EDGEAI_PASSPHRASE" > {device.root}/given'
+        python.write_text(f'#!/bin/sh\n{told}\nshift 2 && exec {device.command} "$@"\n')
+        python.chmod(0o755)
+
+        def run(module: str, **arguments: Any) -> Any:
+            return run_module(module, keys_dir="/k", python=str(python), **arguments)
+
+        return run
+
+    @pytest.mark.parametrize(
+        ("module", "arguments", "words"),
+        [
+            ("signing_key", {"name": "root-alice"}, "key new root-alice"),
+            (
+                "trust_root",
+                {
+                    "roles": {
+                        "timestamp": {"keys": ["t-2"]},
+                        "root": {"keys": ["alice", "/b/bob.pub"], "threshold": 2},
+                    }
+                },
+                "trust-root set --expires-days 3650 --role root=2:alice,/b/bob.pub --role timestamp=1:t-2",
+            ),
+            (
+                "revocation",
+                {"name": "reader", "version": "1.0.0", "reason": "wrong"},
+                "release revoke reader 1.0.0 --reason=wrong",
+            ),
+        ],
+    )
+    @pytest.mark.parametrize("check", [False, True])
+    def test_takes_its_arguments_to_the_workstations_edgeai(
+        self, device: Any, sign: Any, module: str, arguments: Any, words: str, check: bool
+    ) -> None:
+        device.answers(DONE)
+        assert sign(module, check=check, passphrase="a secret", **arguments)["changed"] is True
+        assert device.asked == [f"{words} --keys /k{' --check' if check else ''}".split()]
+        assert (device.root / "given").read_text() == "a secret\n"
+
+    def test_that_was_done_before_says_so(self, device: Any, sign: Any) -> None:
+        device.answers({"ok": True, "changed": False, "actions": []})
+        result = sign("signing_key", name="root-alice")
+        assert (result["changed"], result["msg"]) == (False, "there is a key root-alice")
+
+    def test_shows_no_passphrase(self, device: Any, sign: Any) -> None:
+        error = {"kind": "bad_input", "message": "a secret is no passphrase", "details": {}}
+        device.answers({"ok": False, "error": error}, status=1)
+        result = sign("signing_key", name="root-alice", passphrase="a secret")
+        assert "a secret" not in str(result)

@@ -26,7 +26,8 @@ from edgeai_runtime.bundle.signing import current_version
 from edgeai_runtime.bundle.trust_root import open_keys, set_root, sign_root
 from edgeai_runtime.errors import EdgeAIError, TransferError, TrustError
 from edgeai_runtime.release import file_sha256, read_source
-from edgeai_runtime.trust import fetch_release, load_release, transfer
+from edgeai_runtime.trust import clock, fetch_release, load_release, transfer
+from edgeai_runtime.trust.alarms import alarms
 from edgeai_runtime.trust.store import blob_name, blob_path
 
 NAME = "label-reader"
@@ -342,6 +343,24 @@ class TestIndefiniteFreeze:
         assert "what serves goes on serving, but only a fresh bundle is taken" in message
         factory.publish()
         factory.recovers()
+
+    @pytest.mark.parametrize("days", [2, -20000], ids=["days later", "with the clock set back as well"])
+    def test_is_told_and_what_serves_goes_on(
+        self, factory: Factory, monkeypatch: pytest.MonkeyPatch, days: int
+    ) -> None:
+        frozen = factory.copy("frozen")
+        later = datetime.now(timezone.utc) + timedelta(days=2)
+        with open(factory.device.journal, "a") as journal:  # what the keeper wrote since
+            journal.write(json.dumps({"time": later.isoformat(), "event": "confirmed"}) + "\n")
+        monkeypatch.setattr(clock, "system_time", lambda: datetime.now(timezone.utc) + timedelta(days=days))
+        factory.depot.directory = frozen
+        assert "the bundle has expired" in factory.refuses(TrustError, "1.0.0")
+        assert any(
+            "it goes on serving and takes only a fresh one" in said for said in alarms(factory.device, {})
+        )
+        factory.publish(expires=timedelta(days=5))
+        factory.recovers()
+        assert not any("takes only a fresh one" in said for said in alarms(factory.device, {}))
 
     def test_by_keeping_the_timestamp_back_is_told(self, factory: Factory) -> None:
         factory.depot.forged["timestamp.json"] = lambda wfile: wfile.write(

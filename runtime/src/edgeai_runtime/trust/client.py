@@ -8,11 +8,11 @@ so that a power cut cannot make the device forget what it has seen and take some
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import inspect
 import io
 import shutil
 import tempfile
+from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, Dict, Iterator, Optional, Tuple
 from urllib.parse import quote
@@ -27,6 +27,7 @@ from tuf.ngclient.updater import Updater
 from edgeai_runtime.durable import write_atomic
 from edgeai_runtime.errors import InputError, TrustError
 from edgeai_runtime.trust import transfer
+from edgeai_runtime.trust.known import memory_of
 
 
 class _Fetcher(FetcherInterface):
@@ -98,24 +99,33 @@ class NotInBundle(TrustError):
 
 @contextlib.contextmanager
 def connect(
-    depot_url: str, pinned_root: bytes, cache: Optional[Path] = None, keep: bool = True
+    depot_url: str,
+    pinned_root: bytes,
+    cache: Optional[Path] = None,
+    keep: bool = True,
+    now: Optional[datetime] = None,
 ) -> Iterator[Client]:
     """Refresh the depot's metadata from `pinned_root` and what the directory `cache` remembers.
 
     One pinned root's memory never mixes with another's. `keep=False` leaves it as it is; without a
-    `cache` nothing is remembered. Raises TrustError (wrong root, expired, older than seen, tampered)
-    and TransferError.
+    `cache` nothing is remembered. Expiry is judged by `now`, else by the system's clock. Raises
+    TrustError (wrong root, expired, older than seen, tampered) and TransferError.
     """
     depot_url = depot_url.rstrip("/")
-    memory = cache / hashlib.sha256(pinned_root).hexdigest() if cache else None
+    memory = memory_of(cache, pinned_root) if cache else None
     urls = (f"{depot_url}/metadata/", f"{depot_url}/targets/")
-    with open_repository(depot_url, urls, pinned_root, memory, keep) as client:
+    with open_repository(depot_url, urls, pinned_root, memory, keep, now) as client:
         yield client
 
 
 @contextlib.contextmanager
 def open_repository(
-    name: str, urls: Tuple[str, str], pinned_root: bytes, memory: Optional[Path], keep: bool = True
+    name: str,
+    urls: Tuple[str, str],
+    pinned_root: bytes,
+    memory: Optional[Path],
+    keep: bool = True,
+    now: Optional[datetime] = None,
 ) -> Iterator[Client]:
     """Refresh from `memory`, or where it is empty from `pinned_root`; `urls` of metadata and of targets.
 
@@ -130,6 +140,9 @@ def open_repository(
         try:
             with _explained(name):
                 updater = _updater(metadata, urls, pinned_root)
+                if now is not None:
+                    # The library has no argument for it, and reads the clock into this on creation.
+                    updater._trusted_set.reference_time = now
                 updater.refresh()
             yield Client(updater, name, scratch)
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from datetime import datetime
 from pathlib import Path
 from typing import Iterator, List, NamedTuple, Sequence
 
@@ -26,13 +27,13 @@ class Depots:
         self._urls: List[str] = list(urls)
 
     @contextlib.contextmanager
-    def connect(self, pinned_root: bytes, cache: Path, keep: bool) -> Iterator[Connected]:
+    def connect(self, pinned_root: bytes, cache: Path, keep: bool, now: datetime) -> Iterator[Connected]:
         """The first whose metadata is in order (`client.connect`); raises what the first one failed with."""
         with contextlib.ExitStack() as stack:
             failures: List[EdgeAIError] = []
             for url in tuple(self._urls):
                 try:
-                    found = stack.enter_context(client.connect(url, pinned_root, cache, keep))
+                    found = stack.enter_context(client.connect(url, pinned_root, cache, keep, now))
                     break
                 except (TransferError, TrustError) as failure:
                     self._failed(url, failure, failures)

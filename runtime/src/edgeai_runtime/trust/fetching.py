@@ -13,6 +13,7 @@ from edgeai_runtime.release import Release
 from edgeai_runtime.settings import Device
 from edgeai_runtime.trust import store
 from edgeai_runtime.trust.client import read_pinned_root
+from edgeai_runtime.trust.clock import believed_time
 from edgeai_runtime.trust.depots import Depots
 from edgeai_runtime.trust.meter import Meter
 from edgeai_runtime.trust.revoked import NOTHING, TARGET, keep_revoked, reason_in, refuse_revoked, why_revoked
@@ -78,7 +79,10 @@ def _fetch(
     depots = Depots([device.depot_url, *device.depot_mirrors])
     target = f"releases/{name}/{version}.json"
     pinned = read_pinned_root(paths.root_json)
-    with depots.connect(pinned, paths.trust, keep=not check) as (depot_url, bundle):
+    time = believed_time(paths)
+    if time.problem:
+        progress(time.problem)
+    with depots.connect(pinned, paths.trust, keep=not check, now=time.now) as (depot_url, bundle):
         revoked = bundle.read(TARGET) if bundle.has(TARGET) else NOTHING
         if not check:
             keep_revoked(paths, revoked)
