@@ -18,7 +18,7 @@ from edgeai_runtime.paths import Paths
 from edgeai_runtime.trust.known import remembered
 
 # No bundle is older than this program.
-EARLIEST = datetime(2026, 1, 1, tzinfo=timezone.utc)
+EARLIEST = datetime(2025, 1, 1, tzinfo=timezone.utc)
 # Twice as long as a root may be good: a clock that says later than that is wrong, not the bundle old.
 FARTHEST = timedelta(days=20 * 365)
 _JOURNAL_TAIL = 1 << 16  # bytes
