@@ -19,7 +19,7 @@ from edgeai_runtime.generations.manifest import Manifest, load_manifest, manifes
 from edgeai_runtime.generations.probes import sampled_blobs
 from edgeai_runtime.generations.state import read_state
 from edgeai_runtime.paths import Paths
-from edgeai_runtime.trust import fetched_releases
+from edgeai_runtime.trust.records import fetched_releases
 from edgeai_runtime.trust.store import stored_blobs
 
 KEPT = 2  # generations confirmed before the present one

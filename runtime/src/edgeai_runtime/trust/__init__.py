@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from edgeai_runtime.trust.fetching import FetchResult, fetch_release, fetched_releases, load_release
+    from edgeai_runtime.trust.fetching import FetchResult, fetch_release, load_release
     from edgeai_runtime.trust.showing import show_bundle
 
-__all__ = ["FetchResult", "fetch_release", "fetched_releases", "load_release", "show_bundle"]
+__all__ = ["FetchResult", "fetch_release", "load_release", "show_bundle"]
 
 
 def __getattr__(name: str) -> Any:

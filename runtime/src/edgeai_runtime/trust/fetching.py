@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, List, Tuple
+from typing import Callable, List
 
 from edgeai_runtime.durable import append_journal, device_lock, write_atomic
 from edgeai_runtime.errors import InputError, TrustError
@@ -60,12 +60,6 @@ def load_release(paths: Paths, name: str, version: str) -> Release:
             f"{name} {version} is not on this device; fetch it first with `edgeai fetch {name} {version}`."
         )
     return Release.from_json(record.read_bytes(), str(record))
-
-
-def fetched_releases(paths: Paths) -> List[Tuple[Path, Release]]:
-    """All releases that were fetched, each with its record. Raises InputError for one that is damaged."""
-    records = sorted((paths.trust / "releases").glob("*/*.json"))
-    return [(record, Release.from_json(record.read_bytes(), str(record))) for record in records]
 
 
 def _record(paths: Paths, name: str, version: str) -> Path:
