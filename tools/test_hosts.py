@@ -185,7 +185,7 @@ def emulate(machine: str) -> None:
     if not rule.exists():
         # The package's rule, and besides it flag C, for sudo: whose rights a program runs with is told by
         # the program, not by its emulator. With F the emulator need not be seen where the program lies.
-        _, _, theirs = Path(f"/usr/lib/binfmt.d/qemu-{machine}.conf").read_text().strip().partition(":qemu-")
+        theirs = Path(f"/usr/lib/binfmt.d/qemu-{machine}.conf").read_text().strip().partition(":qemu-")[2]
         (BINFMT / "register").write_text(f":edgeai-{theirs}C")
 
 
