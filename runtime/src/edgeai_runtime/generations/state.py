@@ -52,5 +52,5 @@ def read_state(paths: Paths) -> State:
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{paths.state}: this is no keeper's state ({error!r}); "
-            "look at the keeper's log, then restore it."
+            "start the keeper again, which has a copy."
         ) from None
