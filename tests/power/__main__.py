@@ -35,7 +35,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--medium", action="append", choices=[medium.name for medium in MEDIA])
     parser.add_argument("--stage", action="append", help="cut these only (default: all)")
-    parser.add_argument("--bundles", help=argparse.SUPPRESS)  # where the process that starts this one made them
+    parser.add_argument(
+        "--bundles", help=argparse.SUPPRESS
+    )  # where the process that starts this one made them
     options = parser.parse_args()
     if options.bundles:
         return walk(options)

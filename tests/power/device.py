@@ -143,7 +143,9 @@ class Device:
     def ask(self) -> Dict[str, Any]:
         connection = http.client.HTTPConnection(self.http, timeout=10)
         try:
-            connection.request("POST", "/v2/models/reader/infer", picture(WORD), {"Content-Type": "image/png"})
+            connection.request(
+                "POST", "/v2/models/reader/infer", picture(WORD), {"Content-Type": "image/png"}
+            )
             answer = json.loads(connection.getresponse().read())
         finally:
             connection.close()

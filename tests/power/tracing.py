@@ -17,7 +17,7 @@ from collections import deque
 from pathlib import Path
 from typing import Callable, Deque, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
-# Where a call says what it changes: ("fd", argument), ("path", argument), ("at", directory, path) or ("all",).
+# Where a call says what it changes: ("fd", argument), ("path", argument), ("at", directory, path), ("all",).
 Place = Tuple[object, ...]
 FD: Place = ("fd", 0)
 CALLS: Dict[str, Tuple[Place, int, int]] = {  # with its number on x86-64 and on aarch64, -1 where it has none
@@ -87,7 +87,7 @@ def supported() -> bool:
 
 
 class Tracer:
-    """Runs processes; while `watching`, `at_call` is called before each call that changes something below `root`.
+    """Runs processes; while `watching`, `at_call` is called before each that changes what lies below `root`.
 
     What lies `besides` does not count: a reboot empties it anyway.
     """

@@ -13,7 +13,7 @@ Stamp = Tuple[int, int, int, int]
 
 
 class Entry(NamedTuple):
-    """`content`: a file's sha256, a link's target, empty for a directory. `mtime_ns` says nothing of equality."""
+    """`content`: a file's sha256, a link's target, empty for a directory. `mtime_ns` does not count."""
 
     mode: int
     content: str
