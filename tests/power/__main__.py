@@ -56,8 +56,10 @@ def main() -> int:
         print(HEAD, flush=True)
         running = [start(name, directory, options) for name in wanted]
         status = max([process.wait() for process in running], default=0)
-    print(f"{time.monotonic() - begun:.0f} s in all")
-    return status
+        told = [json.loads(path.read_text()) for path in Path(directory).glob("told-*.json")]
+    points, states, bad = (sum(one[key] for one in told) for key in ("points", "states", "bad"))
+    print(f"{points} points, {states} states, {bad} bad, {time.monotonic() - begun:.0f} s in all")
+    return 1 if status or bad or not states else 0
 
 
 def start(medium: str, bundles: str, options: argparse.Namespace) -> subprocess.Popen[bytes]:
@@ -73,6 +75,7 @@ def walk(options: argparse.Namespace) -> int:
     bundles = [Bundle(*bundle) for bundle in json.loads((base / "bundles.json").read_text())]
     (kind,) = [medium for medium in MEDIA if medium.name == options.medium[0]]
     limit: Optional[int] = None if options.points == "all" else int(options.points)
+    rows: List[Row] = []
     bad: List[str] = []
 
     def say(sentence: str) -> None:
@@ -88,7 +91,12 @@ def walk(options: argparse.Namespace) -> int:
             cut = options.stage is None or stage.name in options.stage
             row = update.walk(stage, limit if cut else 0, options.seed)
             if cut:
+                rows.append(row)
                 print(line(row), flush=True)
+                if not row.cuts:
+                    say(f"{row.medium}, {row.stage}: no point was drawn")
+    told = {"points": sum(row.points for row in rows), "states": sum(row.cuts for row in rows), "bad": len(bad)}
+    (base / f"told-{kind.name}.json").write_text(json.dumps(told))
     return 1 if bad else 0
 
 

@@ -113,7 +113,9 @@ def watch(frame, event, _argument):
             os.kill(os.getpid(), signal.SIGKILL)
 sys.setprofile(watch)
 """
-STEPS = "switch begin launch start advance ask on_probe taken_over save write_state _replace append_journal part"
+STEPS = (
+    "switch begin launch start advance ask on_probe taken_over save write_state _replace append_journal part"
+)
 
 
 @pytest.mark.parametrize("when", ["call", "return"])
@@ -134,7 +136,9 @@ def test_a_keeper_killed_at_any_step_of_a_switch_takes_its_children_along_and_th
     wait_for(lambda: device.keeper.poll() is not None, f"the keeper to be killed in {step}")
     wait_for(lambda: not serving_processes(device.paths.root), "its children to go")
     device.start()
-    status = device.wait_status(lambda s: s["phase"] != "starting" and s["child_pid"], "a generation to serve")
+    status = device.wait_status(
+        lambda s: s["phase"] != "starting" and s["child_pid"], "a generation to serve"
+    )
     assert (status["generation"], status["phase"]) in [(1, "confirmed"), (2, "trial")]
     device.wait_answer(status["generation"])
     assert device.paths.current.resolve() == device.paths.generation(status["generation"])
