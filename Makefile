@@ -9,7 +9,8 @@ COLLECTION := .build/ansible_collections/edgeai/fleet
 export ORT_DISABLE_TELEMETRY := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup dev demo test lint sanity format test-runtime test-switches test-transfer test-plugins \
+.PHONY: help setup dev demo test lint sanity format test-runtime test-power test-power-sample test-switches \
+	test-transfer test-plugins \
 	test-example test-collection test-integration test-demo test-hosts test-industrial-pc changelog locks clean
 
 help: ## Say what can be typed
@@ -33,7 +34,7 @@ $(COLLECTION):
 demo: setup ## Run the whole job on this machine: bundle to rollback, three devices
 	@$(BIN)/python tests/demo/walk.py
 
-test: lint sanity test-runtime test-plugins test-example test-collection test-integration test-demo ## Run every test
+test: lint sanity test-runtime test-power-sample test-plugins test-example test-collection test-integration test-demo ## Run every test
 	@if tools/apart.sh true; then $(MAKE) --no-print-directory test-industrial-pc; \
 	else echo "Not run: make test-industrial-pc, since hosts that run systemd take root and namespaces."; fi
 
@@ -57,6 +58,12 @@ format: dev ## Put the Python code into shape, and the tables of variables
 
 test-runtime: dev ## Test the runtime on every Python found among 3.8, 3.10, 3.11, 3.13
 	@$(BIN)/python tools/test_runtime.py
+
+test-power: dev ## Cut the power at every change on the disk in an update, on three media (about an hour)
+	@$(BIN)/python tests/power
+
+test-power-sample: dev ## The same at two points of each stage, on two media (2 minutes)
+	@$(BIN)/python tests/power --points 2 --medium killed --medium "synced only"
 
 test-switches: dev ## Switch model and runtime 50 times each under load; no request may be lost
 	cd runtime && EDGEAI_SWITCHES=50 ../$(BIN)/python -m pytest -q -s tests/generations/test_under_load.py

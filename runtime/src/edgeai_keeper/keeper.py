@@ -481,7 +481,10 @@ class Keeper:
         for directory in (self.opt, self.var, self.run_directory):
             directory.mkdir(parents=True, exist_ok=True)
         self.control.open()
-        self.state = load_state(self.var / "state.json")
+        self.state, damage = load_state(self.var / "state.json")
+        if damage:
+            self.alarms["state"] = f"{damage}; its copy is used, look at the disk."
+            say(self.alarms["state"])
         trial = self.state["trial"]
         if trial is not None and trial["boot_id"] != boot_id():
             trial.update(boot_id=boot_id(), started=uptime())  # a new window; the attempts bound how many

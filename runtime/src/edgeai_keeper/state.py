@@ -3,36 +3,57 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 from pathlib import Path
+from typing import Tuple
 
 from edgeai_keeper.basics import Json, Refused, timestamp
 
 SCHEMA = 1  # of state.json
+COPY = "state.copy.json"  # the same again: a damaged state.json must not stop a device
+LAST_LINES = 1 << 16  # bytes in which the journal's last line begins
 
 
-def load_state(path: Path) -> Json:
-    """Read state.json; a device without one has no generation. Raises Refused."""
+def load_state(path: Path) -> Tuple[Json, str]:
+    """Read state.json, or else its copy; and what is wrong with the former, empty where nothing is.
+
+    A device that has neither has no generation. Raises Refused.
+    """
     state: Json = {"schema": SCHEMA, "current": None, "confirmed": None, "trial": None}
     state.update(last_reverted=None, history=[], ready_timeout_s=0, memory_mb=0.0)
+    copy, damage = path.with_name(COPY), ""
     try:
-        found = json.loads(path.read_bytes())
-        schema = found["schema"]
+        state.update(_read(path))
     except FileNotFoundError:
-        return state
+        damage = f"{path} is missing" if copy.exists() else ""
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise Refused(f"{path} cannot be read ({error!r}); restore it or remove it.") from None
-    if schema != SCHEMA:
+        damage = f"{path} cannot be read ({error!r})"
+    if damage:
+        try:
+            state.update(_read(copy))
+        except (OSError, ValueError, KeyError, TypeError):
+            raise Refused(f"{damage}, nor can its copy {COPY}; restore one or remove both.") from None
+    return state, damage
+
+
+def _read(path: Path) -> Json:
+    """Raises Refused for another schema; OSError, ValueError, KeyError or TypeError for what is no state."""
+    found: Json = json.loads(path.read_bytes())
+    if found["schema"] != SCHEMA:
         raise Refused(
-            f"{path} has schema {schema!r} and this keeper knows {SCHEMA}; "
+            f"{path} has schema {found['schema']!r} and this keeper knows {SCHEMA}; "
             "provision the device with the version that wrote it."
         )
-    state.update(found)
-    return state
+    for key, kind in (("current", int), ("confirmed", int), ("trial", dict)):
+        if found[key] is not None and not isinstance(found[key], kind):
+            raise TypeError(f"{key} is {found[key]!r}")
+    return found
 
 
 def fsync_directory(path: Path) -> None:
+    """Make the names in a directory durable (POSIX: fsync of a file does not cover its name)."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -41,14 +62,9 @@ def fsync_directory(path: Path) -> None:
 
 
 def write_state(path: Path, current: Path, state: Json) -> None:
-    """Write state.json atomically, then let the link opt/current follow it. Raises OSError."""
-    beside = path.with_name("state.json.new")
-    with open(beside, "w", encoding="utf-8") as file:
-        json.dump(state, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
-    fsync_directory(path.parent)
+    """Write state.json atomically, then its copy, then let the link opt/current follow. Raises OSError."""
+    for file in (path, path.with_name(COPY)):
+        _replace(file, json.dumps(state, indent=1).encode())
     link = current if state["current"] is None else current.with_name("current.new")
     with contextlib.suppress(FileNotFoundError):
         link.unlink()
@@ -58,12 +74,32 @@ def write_state(path: Path, current: Path, state: Json) -> None:
     fsync_directory(current.parent)
 
 
+def _replace(path: Path, content: bytes) -> None:
+    beside = path.with_name("state.json.new")
+    with open(beside, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+    fsync_directory(path.parent)
+
+
 def append_journal(path: Path, event: str, actor: str, fields: Json) -> None:
     """Append one JSON line and make it durable. Raises OSError."""
     line = json.dumps({"time": timestamp(), "event": event, "actor": actor, **fields}, ensure_ascii=False)
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o640)
     try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)  # a line that another is writing is not torn
+        _drop_torn_line(descriptor)
         os.write(descriptor, line.encode(errors="backslashreplace") + b"\n")  # a lone surrogate is JSON so
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _drop_torn_line(journal: int) -> None:
+    """A power cut or a full disk leaves a line without its end, or zeros in its place."""
+    size = os.fstat(journal).st_size
+    last = os.pread(journal, LAST_LINES, max(0, size - LAST_LINES))
+    if last and not last.endswith(b"\n"):
+        os.ftruncate(journal, size - len(last) + last.rfind(b"\n") + 1)

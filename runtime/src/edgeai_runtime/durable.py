@@ -4,32 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import time
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Iterator
+
+from edgeai_keeper import state as keeper
+from edgeai_keeper.state import fsync_directory
 
 from edgeai_runtime.errors import InputError
 from edgeai_runtime.paths import Paths
 
+__all__ = ["append_journal", "device_lock", "fsync_directory", "write_atomic"]
+
 LOCK_WAIT_S = 30.0
 
 
-def fsync_directory(path: Path) -> None:
-    """Make the names in a directory durable (POSIX: fsync of a file does not cover its name)."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def write_atomic(path: Path, data: bytes, mode: int = 0o644) -> None:
-    """Write beside, fsync, rename, fsync the directory: a reader finds the old or the new file."""
+    """Write beside, fsync, rename, fsync the directory: a reader finds the old or the new file.
+
+    What a power cut left beside is overwritten by the next one who writes the file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside = path.with_name(f".{path.name}.new")
     try:
         with open(beside, "wb") as file:
             os.fchmod(file.fileno(), mode)
@@ -74,12 +71,5 @@ def device_lock(paths: Paths) -> Iterator[None]:
 
 def append_journal(paths: Paths, event: str, actor: str, **fields: Any) -> None:
     """Append one line to the device's journal and make it durable."""
-    entry = {"time": datetime.now(timezone.utc).isoformat(timespec="milliseconds"), "event": event}
-    line = json.dumps({**entry, "actor": actor, **fields}, ensure_ascii=False) + "\n"
     paths.journal.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(paths.journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
-    try:
-        os.write(descriptor, line.encode())
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    keeper.append_journal(paths.journal, event, actor, fields)

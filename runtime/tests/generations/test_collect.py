@@ -117,3 +117,13 @@ def test_the_same_again_finds_nothing(bench: Bench) -> None:
     make_older(bench)
     put_live(bench, "3.0.0", kept=0)
     assert collect(bench.paths, "test", kept=0) == []
+
+
+def test_confirming_again_makes_the_room_that_a_power_cut_left(bench: Bench) -> None:
+    make_older(bench)
+    put_live(bench, "3.0.0", kept=9)
+    assert bench.generations() == ["1", "2", "3"]
+    again = confirm(bench.paths, kept=0)
+    assert bench.generations() == ["3"]
+    assert again.changed
+    assert not confirm(bench.paths, kept=0).changed

@@ -110,11 +110,15 @@ class Device:
         self,
         environment: Optional[Dict[str, str]] = None,
         listener: Optional[socket.socket] = None,
+        first: str = "",
         **timing: float,
     ) -> Dict[str, Any]:
-        """Start a keeper, with a listening socket as systemd passes it if given; its first status."""
+        """Start a keeper, with a listening socket as systemd passes it if given; its first status.
+
+        What its process does `first` is a program's text.
+        """
         timing_json = json.dumps(Timing(**{**FAST, **timing})._asdict())
-        command = [sys.executable, "-c", LAUNCH, str(self.paths.root), self.http, timing_json]
+        command = [sys.executable, "-c", first + LAUNCH, str(self.paths.root), self.http, timing_json]
         if listener is not None:
             command = [sys.executable, "-c", PASS_SOCKET, str(listener.fileno()), *command]
         with open(self.log, "ab") as log:

@@ -80,7 +80,10 @@ class StandIn:
 
     async def obey(self, reader):
         while True:
-            line = await reader.readline()
+            try:
+                line = await reader.readline()
+            except ConnectionError:  # it was told something when nobody was there any more
+                line = b""
             command = json.loads(line)["command"] if line else "drain"
             if command == "accept" and not self.mode.get("refuse_accept"):
                 for listener in self.listeners:

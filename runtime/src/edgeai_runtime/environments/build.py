@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Iterator, List
@@ -16,6 +16,7 @@ from edgeai_runtime.paths import Paths
 from edgeai_runtime.trust import store
 
 LOCK_LIMIT = 1 << 20  # bytes
+WHEELS = "wheels"  # in the store, while an environment is built
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ def build_from_depot(
         return BuildResult(lock_sha256, str(environment), bool(actions), actions)
     with device_lock(paths):
         actions = []
+        shutil.rmtree(paths.store / WHEELS, ignore_errors=True)  # left by a power cut
         if not is_complete(environment):
             data = store.read_blob(depot_url, lock_sha256, LOCK_LIMIT)
             lock = Lock.from_json(data, f"{depot_url}, lock {lock_sha256[:12]}")
@@ -76,11 +78,13 @@ def _fetch_wheels(paths: Paths, depot_url: str, lock: Lock, progress: Callable[[
 @contextlib.contextmanager
 def _under_their_names(paths: Paths, lock: Lock) -> Iterator[Path]:
     """A directory with the lock's wheels in the store: who installs wants them under their own names."""
+    directory = paths.store / WHEELS
     try:
-        with tempfile.TemporaryDirectory(prefix="wheels-", dir=str(paths.store)) as directory:
-            for wheel in (lock.installer, *lock.wheels):
-                link = Path(directory, wheel.filename)
-                link.symlink_to(store.blob_path(paths, wheel.sha256).resolve())
-            yield Path(directory)
+        directory.mkdir(parents=True)
+        for wheel in (lock.installer, *lock.wheels):
+            (directory / wheel.filename).symlink_to(store.blob_path(paths, wheel.sha256).resolve())
+        yield directory
     except OSError as error:
         raise cannot_write(paths.store, error) from None
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)

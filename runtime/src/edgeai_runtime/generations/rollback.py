@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from edgeai_runtime.durable import device_lock
 from edgeai_runtime.errors import InputError
@@ -59,8 +59,8 @@ def rollback(
                 return back
             state = read_state(paths)
         source = _source(paths, state, before, model, to_version)
-        if source is None:
-            return _unchanged(before, model)
+        if source is None:  # a power cut may have come before room was made
+            return _unchanged(before, model, collect(paths, actor, device.generations_kept))
         models = {**placed_models(paths, before), model: placed_models(paths, source)[model]}
         wanted = draft(paths, device, before.environment, models, before.generation)
         composed = compose(paths, device, wanted, models)
@@ -140,10 +140,10 @@ def _confirmed_with(paths: Paths, state: State, model: str) -> List[Manifest]:
     return [manifest for manifest in manifests if model in manifest.models]
 
 
-def _unchanged(before: Manifest, model: str) -> RollbackResult:
+def _unchanged(before: Manifest, model: str, made_room: Sequence[str] = ()) -> RollbackResult:
     version = before.models[model].version
     sentence = f"{model} {version} is confirmed already, in generation {before.generation}"
-    return RollbackResult(before.generation, version, False, actions=(sentence,))
+    return RollbackResult(before.generation, version, bool(made_room), actions=(sentence, *made_room))
 
 
 def _predict(paths: Paths, model: str, to_version: Optional[str]) -> RollbackResult:

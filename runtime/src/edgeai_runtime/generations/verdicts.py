@@ -47,7 +47,9 @@ def confirm(
             if confirmed is None or generation not in (None, confirmed):
                 wanted = "no generation" if generation is None else f"generation {generation}, which"
                 raise KeeperError(f"{wanted} is on trial on this device; run a trial first.")
-            return ConfirmResult(confirmed, False, (f"generation {confirmed} is confirmed already",))
+            made_room = [] if check else collect(paths, actor, kept)  # a power cut may have come before
+            sentence = f"generation {confirmed} is confirmed already"
+            return ConfirmResult(confirmed, bool(made_room), (sentence, *made_room))
         number = int(trial["generation"])
         if check:
             return ConfirmResult(number, True, (f"would confirm generation {number}",))
