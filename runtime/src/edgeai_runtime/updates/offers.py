@@ -15,7 +15,7 @@ from edgeai_runtime.release import Blob, Release
 from edgeai_runtime.release.versions import version_key
 from edgeai_runtime.settings import Device
 from edgeai_runtime.trust import store
-from edgeai_runtime.trust.client import Client, NotInBundle, read_pinned_root
+from edgeai_runtime.trust.client import Client, NotInBundle, connect_first, read_pinned_root
 from edgeai_runtime.trust.clock import believed_time
 from edgeai_runtime.trust.depots import Depots
 
@@ -62,9 +62,9 @@ def check_updates(paths: Paths, device: Device, keep: bool = True) -> Offers:
     if state.confirmed is None:
         raise InputError(f"{device.name}: nothing is confirmed on this device yet; provision it first.")
     confirmed = load_manifest(paths, state.confirmed)
-    depots = Depots([device.depot_url, *device.depot_mirrors])
     now = believed_time(paths).now
-    with depots.connect(read_pinned_root(paths.root_json), paths.trust, keep, now) as (url, bundle):
+    pinned = read_pinned_root(paths.root_json)
+    with connect_first(Depots.of(device), pinned, paths.trust, keep, now) as (url, bundle):
         about = json.loads(bundle.read("bundle.json"))
         updates = [*_environment(paths, confirmed, bundle)]
         for name, entry in confirmed.models.items():
