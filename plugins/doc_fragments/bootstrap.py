@@ -15,6 +15,15 @@ options:
     description: Where the depot serves the bundle, or C(file://) and its directory on the host.
     type: str
     required: true
+  depot_mirrors:
+    description: Where the same bundle is served too, asked in this order when the depot does not deliver.
+    type: list
+    elements: str
+    default: []
+  depot_rate_limit:
+    description: What the transfer may take of the network, in MB a second, V(0) for all of it.
+    type: float
+    default: 0
   wheel:
     description: The runtime's wheel, as M(edgeai.fleet.bundle_info) returns it. It does the work.
     type: dict

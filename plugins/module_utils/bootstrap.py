@@ -10,7 +10,7 @@ import os
 import ssl
 import tempfile
 import urllib.request
-from typing import Any, Dict
+from typing import Any, Dict, List
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.edgeai.fleet.plugins.module_utils.edgeai_command import Answer, Refused, ask
@@ -19,6 +19,8 @@ DEPOT_CA = "etc/edgeai/depot-ca.pem"
 
 OPTIONS: Dict[str, Any] = {
     "depot_url": {"type": "str", "required": True},
+    "depot_mirrors": {"type": "list", "elements": "str", "default": []},
+    "depot_rate_limit": {"type": "float", "default": 0.0},
     "wheel": {
         "type": "dict",
         "required": True,
@@ -48,8 +50,28 @@ class Bootstrap:
             answer["changed"] = True
             answer["actions"] = [f"{'would fetch' if check else 'fetched'} {self._wheel['filename']}"]
             if not check:
-                fetch(self.path, self._module.params["root"], self._module.params["depot_url"], self._wheel)
+                self._fetch()
         return answer
+
+    def run_with_depots(self, *arguments: str) -> Answer:
+        """`run` for a command that fetches from the depots."""
+        params = self._module.params
+        depots = [word for url in self._depots() for word in ("--depot", url)]
+        return self.run(*arguments, *depots, "--rate-limit", str(params["depot_rate_limit"]))
+
+    def _depots(self) -> List[str]:
+        return [self._module.params["depot_url"], *self._module.params["depot_mirrors"]]
+
+    def _fetch(self) -> None:
+        """From the first that delivers; raises why the depot itself did not."""
+        failures: List[Refused] = []
+        for url in self._depots():
+            try:
+                fetch(self.path, self._module.params["root"], url, self._wheel)
+                return
+            except Refused as failure:
+                failures.append(failure)
+        raise failures[0]
 
     def run(self, *arguments: str) -> Answer:
         """The answer of `edgeai ARGUMENTS`, with --check in check mode; raises Refused."""

@@ -90,8 +90,8 @@ def install(module: AnsibleModule) -> Answer:
         # Nobody is there yet who could look.
         done: Answer = {"changed": True, "packages": names, "actions": [f"would install {', '.join(names)}"]}
     else:
-        lock, depot = module.params["lock_sha256"], module.params["depot_url"]
-        done = wheel.run("debian", "install", "--lock-sha256", lock, "--depot", depot, *names)
+        lock = module.params["lock_sha256"]
+        done = wheel.run_with_depots("debian", "install", "--lock-sha256", lock, *names)
     changed = answer["changed"] or done["changed"]
     return {**answer, **done, "changed": changed, "actions": [*answer["actions"], *done.get("actions", [])]}
 

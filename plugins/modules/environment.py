@@ -98,10 +98,9 @@ def bring(module: AnsibleModule) -> Answer:
         if module.check_mode and answer["changed"]:
             done = [predict(params["root"], lock)]
         else:
-            depot = params["depot_url"]
             named = ["--lock-sha256", lock]
-            build = ["environment", "build", *named, "--depot", depot, "--python", params["python"]]
-            done = [wheel.run(*build), wheel.run("environment", "use", *named)]
+            build = ["environment", "build", *named, "--python", params["python"]]
+            done = [wheel.run_with_depots(*build), wheel.run("environment", "use", *named)]
         for step in done:
             changed = answer["changed"] or step["changed"]
             answer.update(step, changed=changed, actions=[*answer["actions"], *step["actions"]])

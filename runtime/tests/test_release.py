@@ -14,6 +14,9 @@ import pytest
 
 from edgeai_runtime.errors import InputError
 from edgeai_runtime.release import Blob, Release, read_source
+from edgeai_runtime.release.parts import Recipe
+from edgeai_runtime.release.pipelines import POST_OPERATIONS, PRE_OPERATIONS
+from edgeai_runtime.release.tables import ENGINES, GATES, QUANTIZERS
 
 sys.path.append(str(Path(__file__).parent / "bundle"))
 
@@ -49,6 +52,17 @@ def test_a_release_names_its_files_by_content(source: Path) -> None:
     assert len(release.blobs) == 2 + 3 + 2 + 2
     assert [sample.expect for sample in release.sets.golden] == ["AB", "AB"]
     assert [sample.expect for sample in release.sets.calibration] == [None] * 3
+
+
+def test_the_page_on_releases_shows_one_and_names_all_there_is(source: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs/release.md").read_text(encoding="utf-8")
+    shown = re.search(r"```toml\n(.*?)```", page, re.DOTALL)
+    assert shown
+    (source / "release.toml").write_text(shown[1], encoding="utf-8")
+    release, _files = read_source(source)
+    assert release.gates.keys() == GATES.keys()
+    for name in (*GATES, *PRE_OPERATIONS, *POST_OPERATIONS, *ENGINES, *QUANTIZERS, *vars(Recipe())):
+        assert f"`{name}`" in page
 
 
 def test_a_manifest_reads_back_as_the_same_release(source: Path) -> None:

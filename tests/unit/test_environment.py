@@ -56,11 +56,12 @@ def test_the_wheel_is_fetched_and_builds_the_environment_itself(
     build: Any, depot: Any, tmp_path: Path
 ) -> None:
     result = build()
+    asked = f"--python {sys.executable} --depot {depot[0]} --rate-limit 0.0"
     assert result["changed"] is True
     assert result["path"][1:4] == ["--root", str(tmp_path / "d"), "--json"]
     assert result["actions"] == [
         "fetched edgeai_runtime-1.0-py3-none-any.whl",
-        f"environment build --lock-sha256 {LOCK} --depot {depot[0]} --python {sys.executable}",
+        f"environment build --lock-sha256 {LOCK} {asked}",
         f"environment use --lock-sha256 {LOCK}",
     ]
 
@@ -97,6 +98,13 @@ def test_a_depot_that_is_not_there_is_told_in_one_sentence(build: Any) -> None:
     result = build(depot_url="http://127.0.0.1:9")
     assert result["kind"] == "transfer"
     assert "check that the depot runs" in result["msg"]
+
+
+def test_what_the_depot_does_not_deliver_comes_from_a_mirror(build: Any, depot: Any) -> None:
+    result = build(depot_url="http://127.0.0.1:9", depot_mirrors=[depot[0]], depot_rate_limit=2.5)
+    asked = f"--depot http://127.0.0.1:9 --depot {depot[0]} --rate-limit 2.5"
+    assert result["actions"][0] == "fetched edgeai_runtime-1.0-py3-none-any.whl"
+    assert result["actions"][1].endswith(asked)
 
 
 def test_check_mode_on_a_bare_device_predicts_and_fetches_nothing(build: Any, tmp_path: Path) -> None:

@@ -141,12 +141,13 @@ def depot(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
 
 def environment_build(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
     from edgeai_runtime.environments import build_from_depot
+    from edgeai_runtime.trust.depots import Depots
 
     return _as_dict(
         build_from_depot(
             paths,
             lock_sha256=args.lock_sha256,
-            depot_url=args.depot,
+            depots=Depots(args.depot, args.rate_limit * 1e6),
             python=args.python,
             check=args.check,
             progress=progress,
@@ -162,8 +163,10 @@ def environment_use(args: argparse.Namespace, paths: Paths, progress: Progress) 
 
 def debian_install(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
     from edgeai_runtime.debian import install
+    from edgeai_runtime.trust.depots import Depots
 
-    return _as_dict(install(paths.var, args.lock_sha256, args.depot, args.package, args.check, progress))
+    depots = Depots(args.depot, args.rate_limit * 1e6)
+    return _as_dict(install(paths.var, args.lock_sha256, depots, args.package, args.check, progress))
 
 
 def fetch(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:

@@ -27,6 +27,7 @@ from edgeai_runtime.environments.lock import Lock
 from edgeai_runtime.environments.venv import build_venv, cannot_write, is_complete
 from edgeai_runtime.errors import InputError, TrustError
 from edgeai_runtime.trust import store, transfer
+from edgeai_runtime.trust.depots import Depots
 
 ROOT_LIMIT = 1 << 20  # bytes
 SSH = "openssh-client"
@@ -144,7 +145,7 @@ def _install_ssh(
     if digest is None:
         progress(f"There is no ssh here, and the bundle brings no {SSH} for this system: see bundle_debian.")
         return []
-    return debian.install(scratch, digest, depot_url, [SSH], check, progress).actions
+    return debian.install(scratch, digest, Depots([depot_url]), [SSH], check, progress).actions
 
 
 def _link(current: Path, environment: Path) -> None:

@@ -15,10 +15,12 @@ import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence
 
 from edgeai_runtime.errors import BuildError, InputError
 from edgeai_runtime.trust import store, transfer
+from edgeai_runtime.trust.depots import Depots
+from edgeai_runtime.trust.meter import Meter
 
 LOCK_LIMIT = 4 << 20  # bytes
 POLICY = Path("/usr/sbin/policy-rc.d")
@@ -36,7 +38,7 @@ class InstallResult:
 def install(
     scratch: Path,
     lock_sha256: str,
-    depot_url: str,
+    depots: Depots,
     packages: Sequence[str],
     check: bool = False,
     progress: Callable[[str], None] = lambda sentence: None,
@@ -53,19 +55,25 @@ def install(
         return InstallResult(missing, bool(missing), [f"would install {said}"] if missing else [])
     if os.geteuid() != 0:
         raise InputError("Installing Debian packages takes root; become root, with Ansible: become: true.")
-    lock = _read_lock(depot_url, lock_sha256)
+    lock = depots.ask(lambda url: _read_lock(url, lock_sha256))
     _check_fits(lock, missing)
     scratch.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="debian-", dir=str(scratch)) as directory:
         repository = Path(directory)
+        meter = depots.meter(sum(file["size"] for file in lock["files"]), progress)
         for number, file in enumerate(lock["files"], 1):
             progress(f"{number} of {len(lock['files'])} packages: {file['filename']}")
-            url, path = store.blob_url(depot_url, file["sha256"]), repository / Path(file["filename"]).name
-            transfer.fetch(url, repository / "partial", path, file["sha256"], file["size"])
+            _fetch(depots, file, repository, meter)
         (repository / "Packages").write_text(lock["index"], encoding="utf-8")
         progress(f"installing {', '.join(missing)}")
         _install(repository, missing)
     return InstallResult(missing, True, [f"installed {said}"])
+
+
+def _fetch(depots: Depots, file: Mapping[str, Any], repository: Path, meter: Meter) -> None:
+    sha256, size = file["sha256"], file["size"]
+    partial, path = repository / "partial", repository / Path(file["filename"]).name
+    depots.ask(lambda url: transfer.fetch(store.blob_url(url, sha256), partial, path, sha256, size, meter))
 
 
 def find_lock(digests: Sequence[str], depot_url: str, package: str) -> Optional[str]:

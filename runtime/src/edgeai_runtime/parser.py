@@ -20,6 +20,15 @@ def _add_actor(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--actor", default=f"uid {os.getuid()}", help="who asks, for the journal")
 
 
+def _add_depots(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--depot", required=True, action="append", metavar="URL", help="again for each mirror, asked in order"
+    )
+    parser.add_argument(
+        "--rate-limit", type=float, default=0.0, metavar="MB", help="MB a second at most (default: no limit)"
+    )
+
+
 def _add_keys(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--keys", type=Path, required=True, metavar="DIR", help="where the keys lie")
 
@@ -158,7 +167,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     build = add(environment, "build", commands.environment_build, "Build the environment that a lock names")
     build.add_argument("--lock-sha256", required=True, metavar="DIGEST")
-    build.add_argument("--depot", required=True, metavar="URL")
+    _add_depots(build)
     build.add_argument("--python", default="/usr/bin/python3", help="default: /usr/bin/python3")
     _add_check(build)
 
@@ -176,7 +185,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     bring.add_argument("package", nargs="+")
     bring.add_argument("--lock-sha256", required=True, metavar="DIGEST")
-    bring.add_argument("--depot", required=True, metavar="URL")
+    _add_depots(bring)
     _add_check(bring)
 
     controller = words.add_parser("controller", help="The factory's controller").add_subparsers(

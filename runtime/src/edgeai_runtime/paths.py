@@ -61,6 +61,10 @@ class Paths:
         return self.var / "journal.jsonl"
 
     @property
+    def taken_back(self) -> Path:
+        return self.var / "taken_back.json"
+
+    @property
     def trust(self) -> Path:
         return self.var / "trust"
 

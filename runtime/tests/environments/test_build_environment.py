@@ -10,6 +10,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Dict, List, NamedTuple
 
 import pytest
@@ -19,10 +20,12 @@ sys.path.append(str(Path(__file__).parents[1] / "bundle"))
 from making import make_lock, snapshot, write_installer_wheel, write_wheel
 
 import edgeai_runtime
-from edgeai_runtime.environments import BuildResult, build_from_depot
+from edgeai_runtime.environments import BuildResult, build, build_from_depot
 from edgeai_runtime.environments.lock import Lock
 from edgeai_runtime.errors import BuildError, InputError, TransferError, TrustError
 from edgeai_runtime.paths import Paths
+from edgeai_runtime.trust import space
+from edgeai_runtime.trust.depots import Depots
 from edgeai_runtime.trust.store import blob_name, blob_path
 
 VERSION = f"{sys.version_info[0]}.{sys.version_info[1]}"
@@ -58,7 +61,7 @@ class Place(NamedTuple):
         path.write_bytes(data)
 
     def build(self, lock: Lock, python: str = sys.executable, **options: Any) -> BuildResult:
-        return build_from_depot(self.device, lock.digest, f"file://{self.depot}", python, **options)
+        return build_from_depot(self.device, lock.digest, Depots([f"file://{self.depot}"]), python, **options)
 
     def refused(self, lock: Lock, kind: Any, **options: Any) -> str:
         """The sentence a build is refused with; no environment and no command may be left."""
@@ -154,6 +157,29 @@ def test_a_wheel_that_was_damaged_in_the_store_is_fetched_again(place: Place, gr
     blob.write_bytes(bytes(lock.wheels[0].size))
     place.build(lock)
     assert blob.read_bytes() == greeting.read_bytes()
+
+
+def test_what_the_depot_lacks_comes_from_its_mirror(place: Place, greeting: Path, tmp_path: Path) -> None:
+    lock = place.offer([greeting])
+    shutil.copytree(place.depot, tmp_path / "mirror")
+    (place.depot / blob_name(lock.wheels[0].sha256)).unlink()
+    depots = Depots([f"file://{place.depot}", f"file://{tmp_path / 'mirror'}"])
+    assert build_from_depot(place.device, lock.digest, depots, sys.executable).changed
+
+
+def test_no_wheel_is_fetched_where_there_is_no_room_to_install_it(
+    place: Place, greeting: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = place.offer([greeting])
+    fetched, installed = lock.installer.size + lock.wheels[0].size, build.INSTALLED_SIZE * lock.wheels[0].size
+    free = fetched + installed - 1
+    monkeypatch.setattr(space.shutil, "disk_usage", lambda path: SimpleNamespace(free=free))
+    message = place.refused(lock, TransferError)
+    assert message.startswith(f"{place.device.root}: the environment any needs ")
+    assert message.endswith(" MB are free; make room, then run the command again.")
+    assert not place.device.store.exists()
+    free += 1
+    assert place.build(lock).changed
 
 
 def test_what_a_wheel_lists_is_on_record(place: Place, runtime: Path) -> None:

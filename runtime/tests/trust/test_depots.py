@@ -16,7 +16,7 @@ from making import at, pack, provision, write_release
 from edgeai_runtime.errors import TransferError, TrustError
 from edgeai_runtime.paths import Paths
 from edgeai_runtime.release import file_sha256
-from edgeai_runtime.trust import fetch_release, load_release, space
+from edgeai_runtime.trust import fetch_release, fetching, load_release, space
 from edgeai_runtime.trust.store import blob_name
 
 NAME = "label-reader"
@@ -92,7 +92,7 @@ def test_no_byte_is_fetched_where_there_is_no_room(factory: Factory, monkeypatch
         free: int
 
     needed = sum(path.stat().st_size for path in factory.first.directory.glob("blobs/*/*/*"))
-    needed += space.CONVERSION_COPIES * len(MODEL)
+    needed += fetching.CONVERSION_COPIES * len(MODEL)
     monkeypatch.setattr(space.shutil, "disk_usage", lambda path: Usage(needed - 1))
     with pytest.raises(TransferError) as caught:
         factory.fetch()

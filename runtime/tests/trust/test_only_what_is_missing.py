@@ -19,6 +19,7 @@ from making import at, make_lock, pack, provision, write_installer_wheel, write_
 from edgeai_runtime.environments import build_from_depot
 from edgeai_runtime.paths import Paths
 from edgeai_runtime.trust import fetch_release
+from edgeai_runtime.trust.depots import Depots
 
 LAYERS = 24
 
@@ -62,7 +63,7 @@ def test_wheels_that_two_environments_share_come_once(tmp_path: Path, serve: Cal
     locks = [make_lock(installer, [large, small], name=small.name) for small in (old, new)]
     depot = serve(pack(tmp_path / "bundle", tmp_path / "keys", [], locks, [installer, large, old, new]))
     device = Paths(tmp_path / "device")
-    build_from_depot(device, locks[0].digest, depot.url, sys.executable)
+    build_from_depot(device, locks[0].digest, Depots([depot.url]), sys.executable)
     depot.sent = 0
-    assert build_from_depot(device, locks[1].digest, depot.url, sys.executable).changed
+    assert build_from_depot(device, locks[1].digest, Depots([depot.url]), sys.executable).changed
     assert depot.sent == new.stat().st_size + len(locks[1].to_json())

@@ -12,9 +12,12 @@ import pytest
 pytest.importorskip("cryptography", reason="signing a bundle needs cryptography, which devices lack")
 
 from bench import ENVIRONMENT
-from making import describe, make_lock, pack, write_installer_wheel, write_wheel
+from making import make_lock, pack, write_installer_wheel, write_wheel
+from toy import build_environment
 
+from edgeai_runtime.environments.lock import Lock
 from edgeai_runtime.errors import GateFailed, InputError, TrustError
+from edgeai_runtime.generations import confirm
 from edgeai_runtime.trust import load_release
 from edgeai_runtime.updates import apply_updates, check_updates, fetch_updates
 
@@ -90,9 +93,25 @@ def test_one_that_was_taken_back_here_is_not_tried_again_by_itself(plant: Any) -
     done = apply(plant)
     assert (done.changed, done.updates[0]["verdict"]) == (False, "held")
     assert plant.bench.served() == "1.0.0"
+    # Also when others have come and its generation is gone.
+    plant.bench.trial(plant.bench.release("1.0.5"))
+    confirm(plant.bench.paths, kept=0)
+    assert not plant.bench.paths.generation(tried.generation).exists()
+    (again,) = check_updates(plant.bench.paths, plant.device).updates
+    assert (again.offered, again.held) == ("1.1.0", offer.held)
 
 
-def test_a_newer_environment_is_offered_by_its_lock(plant: Any, tmp_path: Path) -> None:
+def test_an_environment_that_was_taken_back_here_is_held_too(plant: Any, tmp_path: Path) -> None:
+    new = offer_environment(plant, tmp_path)
+    build_environment(plant.bench.paths, new.digest)
+    tried = plant.bench.trial(environment=new.digest, deadline_s=0.5)
+    plant.bench.wait_confirmed(tried.generation - 1)
+    (offer,) = check_updates(plant.bench.paths, plant.device).updates
+    assert offer.held.startswith(f"it was taken back here in generation {tried.generation}")
+
+
+def offer_environment(plant: Any, tmp_path: Path) -> Lock:
+    """Put a newer lock than the one in use on the depot."""
     plant.offer("1.1.0")
     installer = write_installer_wheel(tmp_path / "wheels")
     one, two = (write_wheel(tmp_path / "wheels", "one", {}, version) for version in ("1.0", "2.0"))
@@ -100,9 +119,14 @@ def test_a_newer_environment_is_offered_by_its_lock(plant: Any, tmp_path: Path) 
     old, new = (make_lock(installer, [wheel], name="here", python=python) for wheel in (one, two))
     (plant.bench.paths.environment(ENVIRONMENT) / "lock.json").write_bytes(old.to_json())
     pack(plant.bundle, tmp_path / "keys", [], [new], [installer, two])
+    return new
+
+
+def test_a_newer_environment_is_offered_by_its_lock(plant: Any, tmp_path: Path) -> None:
+    new = offer_environment(plant, tmp_path)
     (offer,) = check_updates(plant.bench.paths, plant.device).updates
     assert (offer.kind, offer.name, offer.digest) == ("environment", "here", new.digest)
-    assert offer.size == describe(installer).size + describe(two).size
+    assert offer.size == sum(wheel.size for wheel in (new.installer, *new.wheels))
     assert fetch_updates(plant.bench.paths, plant.device, False, said).changed
     assert (plant.bench.paths.environment(new.digest) / ".complete").is_file()
 

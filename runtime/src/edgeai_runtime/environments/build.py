@@ -13,9 +13,14 @@ from edgeai_runtime.environments.interpreter import check_fits
 from edgeai_runtime.environments.lock import Lock
 from edgeai_runtime.environments.venv import build_venv, cannot_write, is_complete
 from edgeai_runtime.paths import Paths
+from edgeai_runtime.release import Blob
 from edgeai_runtime.trust import store
+from edgeai_runtime.trust.depots import Depots
+from edgeai_runtime.trust.space import need_space
 
 LOCK_LIMIT = 1 << 20  # bytes
+# What wheels take once they are unpacked and compiled, as a multiple of their size.
+INSTALLED_SIZE = 5
 WHEELS = "wheels"  # in the store, while an environment is built
 
 
@@ -32,12 +37,12 @@ class BuildResult:
 def build_from_depot(
     paths: Paths,
     lock_sha256: str,
-    depot_url: str,
+    depots: Depots,
     python: str,
     check: bool = False,
     progress: Callable[[str], None] = lambda sentence: None,
 ) -> BuildResult:
-    """Fetch the lock and its wheels from the depot by digest and build the environment with `python`.
+    """Fetch the lock and its wheels by digest and build the environment with `python`.
 
     `lock_sha256` is what the caller verified (over SSH, from the controller). The same again changes
     nothing and needs no depot. Raises TransferError, TrustError, BuildError.
@@ -50,10 +55,9 @@ def build_from_depot(
         actions = []
         shutil.rmtree(paths.store / WHEELS, ignore_errors=True)  # left by a power cut
         if not is_complete(environment):
-            data = store.read_blob(depot_url, lock_sha256, LOCK_LIMIT)
-            lock = Lock.from_json(data, f"{depot_url}, lock {lock_sha256[:12]}")
+            lock = Lock.from_json(depots.read_blob(lock_sha256, LOCK_LIMIT), f"lock {lock_sha256[:12]}")
             check_fits(lock, python)
-            _fetch_wheels(paths, depot_url, lock, progress)
+            _fetch_wheels(paths, depots, lock, progress)
             progress(f"installing {len(lock.wheels)} wheels")
             with _under_their_names(paths, lock) as wheels:
                 build_venv(environment, lock, wheels, python)
@@ -67,12 +71,18 @@ def build_from_depot(
     return BuildResult(lock_sha256, str(environment), bool(actions), actions)
 
 
-def _fetch_wheels(paths: Paths, depot_url: str, lock: Lock, progress: Callable[[str], None]) -> None:
+def _fetch_wheels(paths: Paths, depots: Depots, lock: Lock, progress: Callable[[str], None]) -> None:
     wheels = [lock.installer, *lock.wheels]
-    for number, wheel in enumerate(wheels, 1):
+    for wheel in wheels:
         store.drop_damaged(paths, wheel.sha256)  # what is installed is what was signed, today as well
-        if store.fetch_blob(paths, depot_url, wheel.sha256, wheel.size):
-            progress(f"{number} of {len(wheels)} wheels: {wheel.filename}")
+    missing = [wheel for wheel in wheels if not store.has_blob(paths, wheel.sha256, wheel.size)]
+    installed = INSTALLED_SIZE * sum(wheel.size for wheel in lock.wheels)
+    blobs = [Blob(wheel.sha256, wheel.size) for wheel in missing]
+    need_space(paths, f"the environment {lock.name}", blobs, installed, "to install it")
+    meter = depots.meter(sum(wheel.size for wheel in missing), progress)
+    for number, wheel in enumerate(missing, 1):
+        depots.fetch_blob(paths, wheel.sha256, wheel.size, meter)
+        progress(f"{number} of {len(missing)} wheels: {wheel.filename}")
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ from edgeai_runtime.generations.compose import discard, placed_models, remove_ha
 from edgeai_runtime.generations.manifest import Manifest, load_manifest, manifest_file
 from edgeai_runtime.generations.probes import sampled_blobs
 from edgeai_runtime.generations.state import read_state
+from edgeai_runtime.generations.taken_back import remember_taken_back
 from edgeai_runtime.paths import Paths
 from edgeai_runtime.trust.records import fetched_releases
 from edgeai_runtime.trust.store import stored_blobs
@@ -42,6 +43,8 @@ def collect(paths: Paths, actor: str, kept: int = KEPT) -> List[str]:
     staying = [manifest for manifest in manifests if manifest.generation in keep]
     leaving = [manifest for manifest in manifests if manifest.generation not in keep]
     since = manifest_file(paths.generation(state.confirmed)).stat().st_mtime
+    if leaving:
+        remember_taken_back(paths, state)
     for manifest in leaving:
         discard(paths, manifest.generation)
     _drop_releases(paths, staying, since)

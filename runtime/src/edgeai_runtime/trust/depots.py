@@ -1,57 +1,61 @@
-"""A device's depot and its mirrors: each file comes from the first that delivers it."""
+"""A device's depot and its mirrors: each file comes from the first that delivers it.
+
+Standard library only: provisioning begins with nothing but the runtime's wheel.
+"""
 
 from __future__ import annotations
 
-import contextlib
-from datetime import datetime
-from pathlib import Path
-from typing import Iterator, List, NamedTuple, Sequence
+from typing import TYPE_CHECKING, Callable, List, Sequence, TypeVar
 
 from edgeai_runtime.errors import EdgeAIError, TransferError, TrustError
 from edgeai_runtime.paths import Paths
-from edgeai_runtime.trust import client, store
+from edgeai_runtime.trust import store
+from edgeai_runtime.trust.meter import Meter
 from edgeai_runtime.trust.transfer import Received
 
+if TYPE_CHECKING:
+    from edgeai_runtime.settings import Device  # which needs a TOML library on older Pythons
 
-class Connected(NamedTuple):
-    """The depot that answered, and what its bundle says."""
-
-    url: str
-    bundle: client.Client
+Answer = TypeVar("Answer")
 
 
 class Depots:
-    """`urls` in the order in which they are asked; one that fails is asked last from then on."""
+    """`urls` in the order in which they are asked; one that fails is asked last from then on.
 
-    def __init__(self, urls: Sequence[str]) -> None:
+    `rate_limit` is what all of them together may send, in bytes a second, 0 for no limit.
+    """
+
+    def __init__(self, urls: Sequence[str], rate_limit: float = 0.0) -> None:
         self._urls: List[str] = list(urls)
+        self._rate_limit = rate_limit
 
-    @contextlib.contextmanager
-    def connect(self, pinned_root: bytes, cache: Path, keep: bool, now: datetime) -> Iterator[Connected]:
-        """The first whose metadata is in order (`client.connect`); raises what the first one failed with."""
-        with contextlib.ExitStack() as stack:
-            failures: List[EdgeAIError] = []
-            for url in tuple(self._urls):
-                try:
-                    found = stack.enter_context(client.connect(url, pinned_root, cache, keep, now))
-                    break
-                except (TransferError, TrustError) as failure:
-                    self._failed(url, failure, failures)
-            else:
-                raise failures[0]
-            yield Connected(url, found)
+    @classmethod
+    def of(cls, device: Device) -> Depots:
+        """The depot that a device follows, and its mirrors."""
+        return cls([device.depot_url, *device.depot_mirrors], device.depot_rate_limit)
 
-    def fetch_blob(self, paths: Paths, sha256: str, size: int, received: Received) -> int:
-        """`store.fetch_blob` from the first that delivers; a part that one left goes on with the next."""
+    def ask(self, question: Callable[[str], Answer]) -> Answer:
+        """The answer of the first whose URL gets one; raises what the first of all failed with."""
         failures: List[EdgeAIError] = []
         for url in tuple(self._urls):
             try:
-                return store.fetch_blob(paths, url, sha256, size, received)
+                return question(url)
             except (TransferError, TrustError) as failure:
-                self._failed(url, failure, failures)
+                failures.append(failure)
+                self._urls.remove(url)
+                self._urls.append(url)
         raise failures[0]
 
-    def _failed(self, url: str, failure: EdgeAIError, failures: List[EdgeAIError]) -> None:
-        failures.append(failure)
-        self._urls.remove(url)
-        self._urls.append(url)
+    def meter(self, total: int, tell: Callable[[str], None]) -> Meter:
+        """Counts a transfer of `total` bytes and keeps it below the limit."""
+        return Meter(total, self._rate_limit, tell)
+
+    def fetch_blob(
+        self, paths: Paths, sha256: str, size: int, received: Received = lambda count: None
+    ) -> int:
+        """`store.fetch_blob` from the first that delivers; a part that one left goes on with the next."""
+        return self.ask(lambda url: store.fetch_blob(paths, url, sha256, size, received))
+
+    def read_blob(self, sha256: str, limit: int) -> bytes:
+        """`store.read_blob` from the first that delivers."""
+        return self.ask(lambda url: store.read_blob(url, sha256, limit))

@@ -12,12 +12,14 @@ from edgeai_runtime.paths import Paths
 from edgeai_runtime.release import Release
 from edgeai_runtime.settings import Device
 from edgeai_runtime.trust import store
-from edgeai_runtime.trust.client import read_pinned_root
+from edgeai_runtime.trust.client import connect_first, read_pinned_root
 from edgeai_runtime.trust.clock import believed_time
 from edgeai_runtime.trust.depots import Depots
-from edgeai_runtime.trust.meter import Meter
 from edgeai_runtime.trust.revoked import NOTHING, TARGET, keep_revoked, reason_in, refuse_revoked, why_revoked
 from edgeai_runtime.trust.space import need_space
+
+# The model prepared, pruned, as the quantizer's own copy, and converted; see `convert`.
+CONVERSION_COPIES = 4
 
 
 @dataclass(frozen=True)
@@ -70,13 +72,13 @@ def _record(paths: Paths, name: str, version: str) -> Path:
 def _fetch(
     paths: Paths, device: Device, name: str, version: str, check: bool, progress: Callable[[str], None]
 ) -> FetchResult:
-    depots = Depots([device.depot_url, *device.depot_mirrors])
+    depots = Depots.of(device)
     target = f"releases/{name}/{version}.json"
     pinned = read_pinned_root(paths.root_json)
     time = believed_time(paths)
     if time.problem:
         progress(time.problem)
-    with depots.connect(pinned, paths.trust, keep=not check, now=time.now) as (depot_url, bundle):
+    with connect_first(depots, pinned, paths.trust, keep=not check, now=time.now) as (depot_url, bundle):
         revoked = bundle.read(TARGET) if bundle.has(TARGET) else NOTHING
         if not check:
             keep_revoked(paths, revoked)
@@ -101,9 +103,10 @@ def _fetch(
     present = sum(blob.size for blob in release.blobs) - fetched
     changed = bool(missing) or known is None
     if missing:
-        need_space(paths, release, missing)
+        conversion = CONVERSION_COPIES * release.model_size
+        need_space(paths, f"{name} {version}", missing, conversion, "to convert it")
     if changed and not check:
-        meter = Meter(fetched, device.depot_rate_limit, progress)
+        meter = depots.meter(fetched, progress)
         for number, blob in enumerate(missing, 1):
             depots.fetch_blob(paths, blob.sha256, blob.size, meter)
             if number % 25 == 0 or number == len(missing):

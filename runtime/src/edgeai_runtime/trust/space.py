@@ -7,23 +7,22 @@ from typing import Iterable
 
 from edgeai_runtime.errors import TransferError
 from edgeai_runtime.paths import Paths
-from edgeai_runtime.release import Blob, Release
+from edgeai_runtime.release import Blob
 from edgeai_runtime.trust.store import partial_path
 
-# The model prepared, pruned, as the quantizer's own copy, and converted; see `convert`.
-CONVERSION_COPIES = 4
 
+def need_space(paths: Paths, what: str, missing: Iterable[Blob], work: int, purpose: str) -> None:
+    """Refuse `what` when there is no room for the missing blobs and for the `work` bytes that it takes then.
 
-def need_space(paths: Paths, release: Release, missing: Iterable[Blob]) -> None:
-    """Refuse a release for which there is no room, fetched and then converted; raises TransferError."""
+    Raises TransferError, which says that these are needed `purpose`.
+    """
     to_fetch = sum(max(0, blob.size - _begun(paths, blob)) for blob in missing)
-    to_convert = CONVERSION_COPIES * release.model_size
     there = next(path for path in (paths.store, *paths.store.parents) if path.is_dir())
     free = shutil.disk_usage(there).free
-    if to_fetch + to_convert > free:
+    if to_fetch + work > free:
         raise TransferError(
-            f"{there}: {release.name} {release.version} needs {_mb(to_fetch + to_convert)} "
-            f"({_mb(to_fetch)} to fetch, {_mb(to_convert)} to convert it) and {_mb(free)} are free; "
+            f"{there}: {what} needs {_mb(to_fetch + work)} ({_mb(to_fetch)} to fetch, "
+            f"{_mb(work)} {purpose}) and {_mb(free)} are free; "
             "make room, then run the command again."
         )
 

@@ -13,6 +13,7 @@ from edgeai_runtime.generations.state import read_state
 from edgeai_runtime.paths import Paths
 from edgeai_runtime.settings import Device
 from edgeai_runtime.trust import fetch_release, load_release
+from edgeai_runtime.trust.depots import Depots
 from edgeai_runtime.updates.offers import Offer, Offers, check_updates
 
 Progress = Callable[[str], None]
@@ -37,7 +38,7 @@ def fetch_updates(paths: Paths, device: Device, check: bool, progress: Progress)
     actions: List[str] = []
     for offer in offers.updates:
         if not offer.held:
-            actions += _fetch(paths, device, offers.depot, offer, check, progress)
+            actions += _fetch(paths, device, offer, check, progress)
     said = tuple(actions) or ("all that is newer is here",)
     return Offers(offers.updates, offers.depot, offers.expires, bool(actions), said)
 
@@ -66,7 +67,7 @@ def apply_updates(
             actions.append(f"{offer.what} is not tried again by itself: {offer.held}")
         else:
             try:
-                actions += _fetch(paths, device, offers.depot, offer, check, progress)
+                actions += _fetch(paths, device, offer, check, progress)
                 actions += _apply(paths, device, offer, soak_s, deadline_s, actor, check, progress)
                 verdict = "predicted" if check else "confirmed"
             except (BackendError, ConvertError, GateFailed, Reverted) as failure:
@@ -80,12 +81,10 @@ def apply_updates(
     return Applied(changed, tuple(updates), tuple(actions) or ("nothing is newer",))
 
 
-def _fetch(
-    paths: Paths, device: Device, depot: str, offer: Offer, check: bool, progress: Progress
-) -> List[str]:
+def _fetch(paths: Paths, device: Device, offer: Offer, check: bool, progress: Progress) -> List[str]:
     if offer.kind == "release":
         return fetch_release(paths, device, offer.name, offer.offered, check, progress).actions
-    return build_from_depot(paths, offer.digest, depot, _python(paths), check, progress).actions
+    return build_from_depot(paths, offer.digest, Depots.of(device), _python(paths), check, progress).actions
 
 
 def _python(paths: Paths) -> str:

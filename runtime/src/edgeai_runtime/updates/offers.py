@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Dict, Iterable, Iterator, List, Optional, Tuple
+from typing import Iterable, Iterator, List, Mapping, Optional, Tuple
 
 from edgeai_runtime.environments.lock import Lock
 from edgeai_runtime.errors import InputError
 from edgeai_runtime.generations.manifest import Manifest, load_manifest
-from edgeai_runtime.generations.state import State, read_state
+from edgeai_runtime.generations.state import read_state
+from edgeai_runtime.generations.taken_back import taken_back
 from edgeai_runtime.paths import Paths
 from edgeai_runtime.release import Blob, Release
 from edgeai_runtime.release.versions import version_key
 from edgeai_runtime.settings import Device
 from edgeai_runtime.trust import store
-from edgeai_runtime.trust.client import Client, NotInBundle, read_pinned_root
+from edgeai_runtime.trust.client import Client, NotInBundle, connect_first, read_pinned_root
 from edgeai_runtime.trust.clock import believed_time
 from edgeai_runtime.trust.depots import Depots
 
@@ -62,19 +63,19 @@ def check_updates(paths: Paths, device: Device, keep: bool = True) -> Offers:
     if state.confirmed is None:
         raise InputError(f"{device.name}: nothing is confirmed on this device yet; provision it first.")
     confirmed = load_manifest(paths, state.confirmed)
-    depots = Depots([device.depot_url, *device.depot_mirrors])
     now = believed_time(paths).now
-    with depots.connect(read_pinned_root(paths.root_json), paths.trust, keep, now) as (url, bundle):
+    pinned = read_pinned_root(paths.root_json)
+    with connect_first(Depots.of(device), pinned, paths.trust, keep, now) as (url, bundle):
         about = json.loads(bundle.read("bundle.json"))
-        updates = [*_environment(paths, confirmed, bundle)]
+        held = taken_back(paths, state)
+        updates = [*_environment(paths, confirmed, bundle, held)]
         for name, entry in confirmed.models.items():
             versions = about["releases"].get(name, [])
             release = _newest(bundle, name, versions, device.device_class)
             if release and version_key(release.version) > version_key(entry.version):
-                held = _taken_back(paths, state, name, release.digest)
-                size = _missing(paths, release.blobs)
+                size, why = _missing(paths, release.blobs), held.get(release.digest, "")
                 updates.append(
-                    Offer("release", name, entry.version, release.version, release.digest, size, held)
+                    Offer("release", name, entry.version, release.version, release.digest, size, why)
                 )
     actions = tuple(
         f"{offer.what} is newer than {offer.confirmed}, {offer.size / 1e6:.1f} MB to fetch{_but(offer)}"
@@ -87,7 +88,9 @@ def _but(offer: Offer) -> str:
     return f", but {offer.held}" if offer.held else ""
 
 
-def _environment(paths: Paths, confirmed: Manifest, bundle: Client) -> Iterator[Offer]:
+def _environment(
+    paths: Paths, confirmed: Manifest, bundle: Client, held: Mapping[str, str]
+) -> Iterator[Offer]:
     path = paths.environment(confirmed.environment) / "lock.json"
     if not path.is_file():
         return
@@ -100,7 +103,8 @@ def _environment(paths: Paths, confirmed: Manifest, bundle: Client) -> Iterator[
     if lock.digest != confirmed.environment:
         wheels = [Blob(wheel.sha256, wheel.size) for wheel in (lock.installer, *lock.wheels)]
         before, after = confirmed.environment[:12], lock.digest[:12]
-        yield Offer("environment", name, before, after, lock.digest, _missing(paths, wheels))
+        size, why = _missing(paths, wheels), held.get(lock.digest, "")
+        yield Offer("environment", name, before, after, lock.digest, size, why)
 
 
 def _newest(bundle: Client, name: str, versions: List[str], device_class: str) -> Optional[Release]:
@@ -115,17 +119,3 @@ def _newest(bundle: Client, name: str, versions: List[str], device_class: str) -
 
 def _missing(paths: Paths, blobs: Iterable[Blob]) -> int:
     return sum(blob.size for blob in blobs if not store.has_blob(paths, blob.sha256, blob.size))
-
-
-def _taken_back(paths: Paths, state: State, name: str, digest: str) -> str:
-    """Why the device took this very release back when it was tried last; empty when it did not."""
-    last: Dict[int, Tuple[str, str]] = {
-        entry["generation"]: (entry["outcome"], entry["reason"]) for entry in state.history
-    }
-    for generation, (outcome, reason) in sorted(last.items(), reverse=True):
-        if outcome == "confirmed" or not (paths.generation(generation) / "manifest.json").is_file():
-            continue
-        entry = load_manifest(paths, generation).models.get(name)
-        if entry is not None and entry.release == digest:
-            return f"it was taken back here in generation {generation}: {reason}"
-    return ""
