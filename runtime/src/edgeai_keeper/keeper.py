@@ -91,6 +91,7 @@ class Keeper:
         self.failures, self.failed_at, self.retry_at, self.failed_how = 0, 0.0, 0.0, ""
         self.restarts = 0
         self.alarms: Dict[str, str] = {}
+        self.unsaved_at = 0.0
         self.begun = self.notified = time.monotonic()
 
     # Trial: when a generation is taken back.
@@ -140,15 +141,22 @@ class Keeper:
         self.state["history"] = [*self.state["history"], entry][-HISTORY:]
         say(f"generation {generation}: {outcome}{f', as {reason}' if reason else ''}")
 
-    def save(self, event: str, actor: str = "", **fields: Any) -> None:
-        """Make state and journal durable. A full disk must not stop the service: it raises an alarm."""
+    def save(self, event: str, actor: str = "", **fields: Any) -> bool:
+        """Make state and journal durable; whether the state is.
+
+        A full or broken disk must not stop the service: it raises an alarm, and the tick tries again.
+        """
+        durable = False
         try:
             write_state(self.var / "state.json", self.opt / "current", self.state)
+            durable = True
             append_journal(self.var / "journal.jsonl", event, actor or self.actor, fields)
             self.alarms.pop("storage", None)
         except OSError as error:
-            self.alarms["storage"] = f"{self.var} cannot be written ({error.strerror}); mend the disk."
+            self.unsaved_at = time.monotonic()
+            self.alarms["storage"] = f"{self.var} cannot be written ({error.strerror}); make room or mend the disk."
             say(self.alarms["storage"])
+        return durable
 
     # Takeover: a child starts, becomes ready, knows its samples, accepts; then the old one is drained.
 
@@ -228,19 +236,24 @@ class Keeper:
         child.heartbeat = heartbeat
 
     def taken_over(self, takeover: Takeover, child: Child) -> None:
-        old, self.serving, self.takeover = self.serving, child, None
-        self.part(old)
         now = time.monotonic()
         milliseconds = round(1000 * (now - takeover.begun), 1)
         pause = 0.0 if takeover.parted is None else round(1000 * (now - takeover.parted), 1)
-        self.probe_at, self.wrong_answers = now + self.timing.probe, 0
         if takeover.trial is not None:
             trial = {**takeover.trial, "boot_id": boot_id(), "started": uptime()}
             longest = max(takeover.ready_s, self.state["ready_timeout_s"])
-            self.state.update(current=child.generation, trial=trial, ready_timeout_s=longest)
-            self.forgive()
+            before, self.state = self.state, {**self.state, "current": child.generation, "trial": trial}
+            self.state["ready_timeout_s"] = longest
             figures = {"switch_ms": milliseconds, "pause_ms": pause}
-            self.save("switched", takeover.trial["actor"], generation=child.generation, **figures)
+            if not self.save("switched", takeover.trial["actor"], generation=child.generation, **figures):
+                self.state, takeover.child = before, None
+                self.part(child)  # drained and not killed: it has begun to accept
+                self.takeover_failed(self.alarms["storage"].rstrip("."))
+                return
+            self.forgive()
+        old, self.serving, self.takeover = self.serving, child, None
+        self.part(old)
+        self.probe_at, self.wrong_answers = now + self.timing.probe, 0
         say(f"generation {child.generation}: serves after {milliseconds:g} ms")
         answer = {"ok": True, "generation": child.generation}
         takeover.reply({**answer, "switch_ms": milliseconds, "pause_ms": pause})
@@ -424,10 +437,14 @@ class Keeper:
                 raise Refused(f"generation {generation} is not on trial; look at the status.")
             if self.serving is None:
                 raise Refused(f"generation {generation} does not serve at this moment; look at the status.")
+            before = dict(self.state)
             self.state.update(confirmed=generation, trial=None, memory_mb=trial.get("memory_mb", 0.0))
-            self.forgive()
             self.record(generation, "confirmed")
-            self.save("confirmed", str(request.get("actor", "")), generation=generation)
+            if not self.save("confirmed", str(request.get("actor", "")), generation=generation):
+                self.state = before
+                alarm = self.alarms["storage"].rstrip(".")
+                raise Refused(f"generation {generation} stays on trial, as {alarm}, then confirm again.")
+            self.forgive()
         reply({"ok": True, "generation": generation})
 
     def still_here(self) -> None:
@@ -536,6 +553,8 @@ class Keeper:
             self.look_inside(self.serving)
         if self.state["trial"] is not None:
             self.judge(self.state["trial"])
+        if "storage" in self.alarms and now - self.unsaved_at > self.timing.probe:
+            self.save("storage_mended")
         if self.is_up() and self.failures and now - self.failed_at > self.timing.calm:
             self.forgive()
         down = self.state["current"] is not None and self.takeover is None and not self.is_up()

@@ -38,6 +38,12 @@ class TransferError(EdgeAIError):
     kind = "transfer"
 
 
+class StorageError(EdgeAIError):
+    """The disk is full, read-only or broken, or may not be written."""
+
+    kind = "storage"
+
+
 class BuildError(EdgeAIError):
     """An environment could not be built."""
 

@@ -8,14 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Iterator, List
 
-from edgeai_runtime.durable import append_journal, device_lock
+from edgeai_runtime.durable import append_journal, device_lock, writing
 from edgeai_runtime.environments.interpreter import check_fits
 from edgeai_runtime.environments.lock import Lock
-from edgeai_runtime.environments.venv import build_venv, cannot_write, is_complete
+from edgeai_runtime.environments.venv import build_venv, is_complete
 from edgeai_runtime.paths import Paths
+from edgeai_runtime.release import Blob
 from edgeai_runtime.trust import store
+from edgeai_runtime.trust.space import left_to_fetch, need_space
 
 LOCK_LIMIT = 1 << 20  # bytes
+UNPACKED = 3  # times what they are as files: wheels of onnxruntime's kind, with the bytecode of what is used
 WHEELS = "wheels"  # in the store, while an environment is built
 
 
@@ -40,7 +43,7 @@ def build_from_depot(
     """Fetch the lock and its wheels from the depot by digest and build the environment with `python`.
 
     `lock_sha256` is what the caller verified (over SSH, from the controller). The same again changes
-    nothing and needs no depot. Raises TransferError, TrustError, BuildError.
+    nothing and needs no depot. Raises TransferError, TrustError, BuildError, StorageError.
     """
     environment = paths.environment(lock_sha256)
     if check:
@@ -69,6 +72,11 @@ def build_from_depot(
 
 def _fetch_wheels(paths: Paths, depot_url: str, lock: Lock, progress: Callable[[str], None]) -> None:
     wheels = [lock.installer, *lock.wheels]
+    blobs = [Blob(wheel.sha256, wheel.size) for wheel in wheels]
+    missing = [blob for blob in blobs if not store.is_intact(paths, blob.sha256, blob.size)]
+    to_install = UNPACKED * sum(blob.size for blob in blobs)
+    needs = {"to fetch": left_to_fetch(paths, missing), "to install": to_install}
+    need_space(paths.envs, f"the environment {lock.name}", needs)
     for number, wheel in enumerate(wheels, 1):
         store.drop_damaged(paths, wheel.sha256)  # what is installed is what was signed, today as well
         if store.fetch_blob(paths, depot_url, wheel.sha256, wheel.size):
@@ -80,11 +88,10 @@ def _under_their_names(paths: Paths, lock: Lock) -> Iterator[Path]:
     """A directory with the lock's wheels in the store: who installs wants them under their own names."""
     directory = paths.store / WHEELS
     try:
-        directory.mkdir(parents=True)
-        for wheel in (lock.installer, *lock.wheels):
-            (directory / wheel.filename).symlink_to(store.blob_path(paths, wheel.sha256).resolve())
+        with writing(directory):
+            directory.mkdir(parents=True)
+            for wheel in (lock.installer, *lock.wheels):
+                (directory / wheel.filename).symlink_to(store.blob_path(paths, wheel.sha256).resolve())
         yield directory
-    except OSError as error:
-        raise cannot_write(paths.store, error) from None
     finally:
         shutil.rmtree(directory, ignore_errors=True)

@@ -12,11 +12,10 @@ import shutil
 from pathlib import Path
 
 import edgeai_runtime
-from edgeai_runtime.durable import fsync_directory, write_atomic
+from edgeai_runtime.durable import fsync_directory, write_atomic, writing
 from edgeai_runtime.environments.interpreter import run
 from edgeai_runtime.environments.lock import Lock
 from edgeai_runtime.environments.system_package import link_system_package
-from edgeai_runtime.errors import TransferError
 
 MARKER = ".complete"
 
@@ -44,34 +43,24 @@ def is_complete(environment: Path) -> bool:
 def build_venv(environment: Path, lock: Lock, wheels: Path, python: str) -> None:
     """Build the venv from the lock's wheels in the directory `wheels`, which hold what was signed.
 
-    Where that fails, nothing of it stays. Raises BuildError and TransferError.
+    Where that fails, nothing of it stays. Raises BuildError and StorageError.
     """
     shutil.rmtree(environment, ignore_errors=True)  # a half-built one
     try:
-        environment.parent.mkdir(parents=True, exist_ok=True)
-        run(python, ["-m", "venv", "--without-pip", str(environment)], f"make a venv in {environment}")
-        _install(environment, lock, wheels)
-        if lock.accelerator not in ("", "cpu"):
-            link_system_package(environment, python)
-        _first_import(environment, lock)
-        write_atomic(environment / "lock.json", lock.to_json())
-        os.sync()  # thousands of files: one sync is what the SD card takes best
-        write_atomic(environment / MARKER, f"{environment.name}\n".encode())
-        fsync_directory(environment.parent)
-    except OSError as error:
-        shutil.rmtree(environment, ignore_errors=True)
-        raise cannot_write(environment, error) from None
+        with writing(environment):
+            environment.parent.mkdir(parents=True, exist_ok=True)
+            run(python, ["-m", "venv", "--without-pip", str(environment)], f"make a venv in {environment}")
+            _install(environment, lock, wheels)
+            if lock.accelerator not in ("", "cpu"):
+                link_system_package(environment, python)
+            _first_import(environment, lock)
+            write_atomic(environment / "lock.json", lock.to_json())
+            os.sync()  # thousands of files: one sync is what the SD card takes best
+            write_atomic(environment / MARKER, f"{environment.name}\n".encode())
+            fsync_directory(environment.parent)
     except BaseException:
         shutil.rmtree(environment, ignore_errors=True)
         raise
-
-
-def cannot_write(place: Path, error: OSError) -> TransferError:
-    """What a person is told who has no room or no right to write."""
-    return TransferError(
-        f"{place}: cannot be written ({error.strerror}); make room or correct the permissions, "
-        "then run the command again."
-    )
 
 
 def _install(environment: Path, lock: Lock, wheels: Path) -> None:

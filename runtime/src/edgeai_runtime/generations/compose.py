@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Dict, Iterator, List, Mapping, Optional
 
 from edgeai_runtime.convert import serving_threads
-from edgeai_runtime.durable import fsync_directory, write_atomic
-from edgeai_runtime.errors import InputError
+from edgeai_runtime.durable import fsync_directory, write_atomic, writing
+from edgeai_runtime.errors import EdgeAIError, InputError
 from edgeai_runtime.generations.manifest import Manifest, ModelEntry, load_manifest, manifest_file
 from edgeai_runtime.generations.state import read_state
 from edgeai_runtime.paths import Paths
@@ -75,7 +75,7 @@ def draft(
 def compose(paths: Paths, device: Device, wanted: Manifest, models: Mapping[str, Placed]) -> Composed:
     """Make the generation `wanted`, or find the one that has its content. Under the device's lock only.
 
-    Raises InputError when a blob it needs is not in the store.
+    Raises InputError when a blob it needs is not in the store, StorageError.
     """
     remove_half_made(paths)
     for number in reversed(whole_generations(paths)):
@@ -83,13 +83,18 @@ def compose(paths: Paths, device: Device, wanted: Manifest, models: Mapping[str,
         if there.content == wanted.content:
             return Composed(there, made=False)
     directory = paths.generation(wanted.generation)
-    for name, placed in models.items():
-        _write_model(paths, directory / "models" / name, placed)
-    write_atomic(directory / CONFIG_FILE, _config(device, models))
-    for path in (directory / "models", directory, paths.generations):
-        if path.is_dir():
-            fsync_directory(path)
-    write_atomic(manifest_file(directory), wanted.to_json())
+    try:
+        with writing(directory):
+            for name, placed in models.items():
+                _write_model(paths, directory / "models" / name, placed)
+            write_atomic(directory / CONFIG_FILE, _config(device, models))
+            for path in (directory / "models", directory, paths.generations):
+                if path.is_dir():
+                    fsync_directory(path)
+            write_atomic(manifest_file(directory), wanted.to_json())
+    except EdgeAIError:
+        shutil.rmtree(directory, ignore_errors=True)
+        raise
     return Composed(wanted, made=True)
 
 

@@ -17,7 +17,7 @@ from edgeai_runtime.trust.clock import believed_time
 from edgeai_runtime.trust.depots import Depots
 from edgeai_runtime.trust.meter import Meter
 from edgeai_runtime.trust.revoked import NOTHING, TARGET, keep_revoked, reason_in, refuse_revoked, why_revoked
-from edgeai_runtime.trust.space import need_space
+from edgeai_runtime.trust.space import CONVERSION_COPIES, left_to_fetch, need_space
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,8 @@ def fetch_release(
     """Fetch a release from the device's depots into the store; what is there is not transferred again.
 
     It counts as fetched only once every file is there and proved. `check` predicts, changes nothing.
-    Raises InputError (not provisioned, no recipe for the device's class), TrustError, TransferError.
+    Raises InputError (not provisioned, no recipe for the device's class), TrustError, TransferError,
+    StorageError.
     """
     if check:
         return _fetch(paths, device, name, version, check, progress)
@@ -96,15 +97,18 @@ def _fetch(
             f"{name} {version} is on this device with other content than in the depot {depot_url}; "
             "a version never changes, so publish the new content under a new version."
         )
-    missing = [blob for blob in release.blobs if not store.has_blob(paths, blob.sha256, blob.size)]
+    missing = [blob for blob in release.blobs if not store.is_intact(paths, blob.sha256, blob.size)]
     fetched = sum(blob.size for blob in missing)
     present = sum(blob.size for blob in release.blobs) - fetched
     changed = bool(missing) or known is None
     if missing:
-        need_space(paths, release, missing)
+        to_convert = CONVERSION_COPIES * release.model_size
+        needs = {"to fetch": left_to_fetch(paths, missing), "to convert it": to_convert}
+        need_space(paths.store, f"{name} {version}", needs)
     if changed and not check:
         meter = Meter(fetched, device.depot_rate_limit, progress)
         for number, blob in enumerate(missing, 1):
+            store.drop_damaged(paths, blob.sha256)
             depots.fetch_blob(paths, blob.sha256, blob.size, meter)
             if number % 25 == 0 or number == len(missing):
                 progress(f"{number} of {len(missing)} files of {name} {version}")

@@ -1,0 +1,82 @@
+"""A disk that gets full at any moment of an update: one sentence, and what serves goes on."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, Dict
+
+import pytest
+from factory import Factory
+from small_disk import SmallDisk
+
+from edgeai_runtime.convert import convert
+from edgeai_runtime.environments import build
+from edgeai_runtime.paths import Paths
+from edgeai_runtime.release import Release
+from edgeai_runtime.trust import fetching
+
+
+def walk(device: Factory, disk: SmallDisk, step_kib: int, *words: str) -> Dict[str, Any]:
+    """Run a command with 0 KiB left, then with one step more and so on, until it has room; its answer then.
+
+    Twice with each, since what was done the first time the second need not do again.
+    """
+    before = device.answers()
+    refused = []
+    for kib in (kib for kib in range(0, 10_000, step_kib) for _turn in range(2)):
+        disk.leave(kib)
+        said = device.edgeai(*words)
+        if said.status == 0:
+            break
+        assert said.status == 1
+        assert "\n" not in said.error
+        refused.append(said.error)
+        assert device.half_done() == []
+        assert device.answers() == before
+    disk.make_room()
+    import os
+    for each in dict.fromkeys(refused):
+        os.write(2, each.encode()+b"\n")
+    os.write(2, repr((len(refused), words)).encode()+b"\n")
+    assert refused, "the disk was never full"
+    return said.answer
+
+
+@pytest.fixture
+def filled_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody else fills the disk just after a command saw that there is room."""
+    for module in (fetching, build):
+        monkeypatch.setattr(module, "need_space", lambda *_: None)
+    need_space = convert._need_space
+
+    def only_afterwards(paths: Paths, release: Release, copies: int) -> None:
+        if copies > convert.CONVERSION_COPIES:
+            need_space(paths, release, copies)
+
+    monkeypatch.setattr(convert, "_need_space", only_afterwards)
+
+
+def test_fetch(on_disk: Factory, disk: SmallDisk, filled_meanwhile: None) -> None:
+    walk(on_disk, disk, 4, "fetch", "label-reader", "1.1.0")
+
+
+def test_convert(on_disk: Factory, disk: SmallDisk, filled_meanwhile: None) -> None:
+    on_disk.must("fetch", "label-reader", "1.1.0")
+    walk(on_disk, disk, 8, "convert", "label-reader", "1.1.0")
+
+
+def test_an_environment(on_disk: Factory, disk: SmallDisk, lock: str, filled_meanwhile: None) -> None:
+    build = ["environment", "build", "--lock-sha256", lock, "--depot", f"file://{on_disk.bundle}"]
+    walk(on_disk, disk, 40, *build, "--python", sys.executable)
+
+
+def test_trial_confirm_rollback(on_disk: Factory, disk: SmallDisk) -> None:
+    device = on_disk
+    device.must("fetch", "label-reader", "1.1.0")
+    device.must("convert", "label-reader", "1.1.0")
+    walk(device, disk, 4, "trial", "--release", "label-reader", "1.1.0")
+    device.bench.wait_served("1.1.0")
+    walk(device, disk, 4, "confirm")
+    assert device.answers() == "1.1.0"
+    walk(device, disk, 4, "rollback", "--release", "label-reader")
+    device.bench.wait_served("1.0.0")
