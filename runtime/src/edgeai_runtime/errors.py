@@ -26,6 +26,12 @@ class InputError(EdgeAIError):
     kind = "bad_input"
 
 
+class DamagedError(InputError):
+    """A file of the device is not what was written or proved."""
+
+    kind = "damaged"
+
+
 class TrustError(EdgeAIError):
     """Metadata or content is not what the pinned root vouches for."""
 

@@ -80,6 +80,8 @@ def _put_device(root: Path, template: Path, capsys: Any) -> Factory:
         ignore=shutil.ignore_patterns("run", "keeper.log"),
     )
     bench = Bench(root)
+    bench.paths.run.mkdir(parents=True)
+    bench.log = root / "run/keeper.log"
     bench.paths.device_toml.write_text(DEVICE_TOML.format(bundle=template / "bundle", http=bench.http))
     return Factory(bench, template / "bundle", capsys)
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple
+from typing import Any, Callable, Dict, List, NamedTuple
 
-sys.path.extend(str(Path(__file__).parents[1] / beside) for beside in ("bundle", "convert", "generations", "updates"))
+sys.path.extend(
+    str(Path(__file__).parents[1] / beside) for beside in ("bundle", "convert", "generations", "updates")
+)
 
-from bench import ENVIRONMENT, Bench
+from bench import ENVIRONMENT, Bench, wait_for
 from making import make_lock, write_installer_wheel, write_wheel
 from toy import build_environment
 
@@ -65,6 +67,15 @@ class Factory:
         assert [out["data"] for out in answer["outputs"] if out["name"] == "text"] == [["ABBA"]]
         return str(answer["model_version"])
 
+    def wait(self, condition: Callable[[Dict[str, Any]], Any], what: str) -> Dict[str, Any]:
+        """The keeper's status once it is so."""
+
+        def met() -> Dict[str, Any]:
+            status = self.bench.status()
+            return status if condition(status) else {}
+
+        return dict(wait_for(met, what))
+
     def half_done(self) -> List[str]:
         """What a command that failed must not leave."""
         paths = self.paths
@@ -84,7 +95,10 @@ def put_lock(bundle: Path, place: Path) -> Lock:
     """Put an environment on the depot."""
     installer = write_installer_wheel(place)
     files = {f"many/small_{number}.py": f"NUMBER = {number}\n" for number in range(120)}
-    wheels = [write_wheel(place, "many", files), write_wheel(place, "greeting", {"greeting.py": "WORD = 'hello'\n"})]
+    wheels = [
+        write_wheel(place, "many", files),
+        write_wheel(place, "greeting", {"greeting.py": "WORD = 'hello'\n"}),
+    ]
     lock = make_lock(installer, wheels)
     for path in (installer, *wheels):
         _put(bundle, file_sha256(path), path.read_bytes())

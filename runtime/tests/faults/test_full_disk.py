@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
 import sys
 from typing import Any, Dict
 
@@ -34,10 +37,9 @@ def walk(device: Factory, disk: SmallDisk, step_kib: int, *words: str) -> Dict[s
         assert device.half_done() == []
         assert device.answers() == before
     disk.make_room()
-    import os
     for each in dict.fromkeys(refused):
-        os.write(2, each.encode()+b"\n")
-    os.write(2, repr((len(refused), words)).encode()+b"\n")
+        os.write(2, each.encode() + b"\n")
+    os.write(2, repr((len(refused), words)).encode() + b"\n")
     assert refused, "the disk was never full"
     return said.answer
 
@@ -80,3 +82,37 @@ def test_trial_confirm_rollback(on_disk: Factory, disk: SmallDisk) -> None:
     assert device.answers() == "1.1.0"
     walk(device, disk, 4, "rollback", "--release", "label-reader")
     device.bench.wait_served("1.0.0")
+
+
+def test_the_keeper_goes_on_and_catches_up_when_there_is_room(on_disk: Factory, disk: SmallDisk) -> None:
+    disk.leave(0)
+    pid = on_disk.bench.status()["child_pid"]
+    os.kill(pid, signal.SIGKILL)
+    status = on_disk.wait(lambda s: s["phase"] == "confirmed" and s["child_pid"] != pid, "a new process")
+    assert any("cannot be written (No space left on device)" in alarm for alarm in status["alarms"])
+    assert on_disk.answers() == "1.0.0"
+    disk.make_room()
+    on_disk.wait(lambda s: not any("cannot be written" in alarm for alarm in s["alarms"]), "the alarm to end")
+    assert on_disk.bench.journal()[-1]["event"] == "storage_mended"
+
+
+def test_a_keeper_that_starts_on_a_full_disk_serves(on_disk: Factory, disk: SmallDisk) -> None:
+    on_disk.bench.stop()
+    disk.leave(0)
+    on_disk.bench.start()
+    assert on_disk.answers() == "1.0.0"
+    (alarm,) = on_disk.must("status")["alarms"]
+    assert "cannot be written (No space left on device)" in alarm
+
+
+def test_a_trial_ends_in_time_on_a_full_disk(on_disk: Factory, disk: SmallDisk) -> None:
+    on_disk.must("fetch", "label-reader", "1.1.0")
+    on_disk.must("trial", "--release", "label-reader", "1.1.0", "--deadline", "2")
+    disk.leave(0)
+    on_disk.bench.wait_confirmed(2)
+    on_disk.bench.wait_served("1.0.0")
+    disk.make_room()
+    on_disk.wait(lambda s: not s["alarms"], "the alarm to end")
+    state = json.loads(on_disk.paths.state.read_bytes())
+    assert (state["current"], state["trial"]) == (2, None)
+    assert state["last_reverted"]["generation"] == 3

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Callable, Iterator, List
 
 from edgeai_runtime.durable import append_journal, device_lock, writing
+from edgeai_runtime.environments.files import damaged_files
 from edgeai_runtime.environments.interpreter import check_fits
 from edgeai_runtime.environments.lock import Lock
-from edgeai_runtime.environments.venv import build_venv, is_complete
+from edgeai_runtime.environments.venv import build_venv, is_complete, mend_venv
 from edgeai_runtime.paths import Paths
 from edgeai_runtime.release import Blob
 from edgeai_runtime.trust import store
@@ -42,32 +43,45 @@ def build_from_depot(
 ) -> BuildResult:
     """Fetch the lock and its wheels from the depot by digest and build the environment with `python`.
 
-    `lock_sha256` is what the caller verified (over SSH, from the controller). The same again changes
-    nothing and needs no depot. Raises TransferError, TrustError, BuildError, StorageError.
+    `lock_sha256` is what the caller verified (over SSH, from the controller). The same again mends what was
+    damaged since; where nothing was it needs no depot.
+    Raises TransferError, TrustError, BuildError, StorageError.
     """
     environment = paths.environment(lock_sha256)
+    damaged = damaged_files(environment) if is_complete(environment) else []
     if check:
         actions = [] if is_complete(environment) else [f"would build the environment {lock_sha256[:12]}"]
+        if damaged:
+            actions = [f"would mend {_told(damaged)} of the environment {lock_sha256[:12]}"]
         return BuildResult(lock_sha256, str(environment), bool(actions), actions)
     with device_lock(paths):
         actions = []
         shutil.rmtree(paths.store / WHEELS, ignore_errors=True)  # left by a power cut
-        if not is_complete(environment):
+        if not is_complete(environment) or damaged:
             data = store.read_blob(depot_url, lock_sha256, LOCK_LIMIT)
             lock = Lock.from_json(data, f"{depot_url}, lock {lock_sha256[:12]}")
             check_fits(lock, python)
             _fetch_wheels(paths, depot_url, lock, progress)
             progress(f"installing {len(lock.wheels)} wheels")
+            named = f"the environment {lock.name} {lock_sha256[:12]}"
             with _under_their_names(paths, lock) as wheels:
-                build_venv(environment, lock, wheels, python)
-            actions.append(
-                f"built the environment {lock.name} {lock_sha256[:12]} from {len(lock.wheels)} wheels"
+                if damaged:
+                    mend_venv(environment, lock, wheels, python, damaged)
+                    actions.append(f"mended {_told(damaged)} of {named}")
+                else:
+                    build_venv(environment, lock, wheels, python)
+                    actions.append(f"built {named} from {len(lock.wheels)} wheels")
+            append_journal(
+                paths, "environment", "provision", environment=lock_sha256, lock=lock.name, mended=damaged
             )
-            append_journal(paths, "environment", "provision", environment=lock_sha256, lock=lock.name)
         # Before the service first starts: its sandbox makes those read-only that it finds.
         for directory in (paths.conversions, paths.generations, paths.trust):
             directory.mkdir(parents=True, exist_ok=True)
     return BuildResult(lock_sha256, str(environment), bool(actions), actions)
+
+
+def _told(damaged: List[str]) -> str:
+    return damaged[0] if len(damaged) == 1 else f"{damaged[0]} and {len(damaged) - 1} more damaged files"
 
 
 def _fetch_wheels(paths: Paths, depot_url: str, lock: Lock, progress: Callable[[str], None]) -> None:

@@ -10,14 +10,17 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import Sequence
 
 import edgeai_runtime
 from edgeai_runtime.durable import fsync_directory, write_atomic, writing
+from edgeai_runtime.environments.files import list_files
 from edgeai_runtime.environments.interpreter import run
 from edgeai_runtime.environments.lock import Lock
 from edgeai_runtime.environments.system_package import link_system_package
 
 MARKER = ".complete"
+_AGAIN = ".again"  # the wheels installed beside, while what is damaged is taken from there
 
 # What each of these wheels is asked to import once it is installed.
 _FIRST_IMPORTS = {
@@ -50,11 +53,12 @@ def build_venv(environment: Path, lock: Lock, wheels: Path, python: str) -> None
         with writing(environment):
             environment.parent.mkdir(parents=True, exist_ok=True)
             run(python, ["-m", "venv", "--without-pip", str(environment)], f"make a venv in {environment}")
-            _install(environment, lock, wheels)
+            _install(environment, lock, wheels, Path("/"))
             if lock.accelerator not in ("", "cpu"):
                 link_system_package(environment, python)
             _first_import(environment, lock)
             write_atomic(environment / "lock.json", lock.to_json())
+            list_files(environment)
             os.sync()  # thousands of files: one sync is what the SD card takes best
             write_atomic(environment / MARKER, f"{environment.name}\n".encode())
             fsync_directory(environment.parent)
@@ -63,11 +67,43 @@ def build_venv(environment: Path, lock: Lock, wheels: Path, python: str) -> None
         raise
 
 
-def _install(environment: Path, lock: Lock, wheels: Path) -> None:
+def mend_venv(environment: Path, lock: Lock, wheels: Path, python: str, damaged: Sequence[str]) -> None:
+    """Put the `damaged` files in place again, one by one: it may be in use, and is never worse than before.
+
+    Raises BuildError and StorageError.
+    """
+    again = environment / _AGAIN
+    try:
+        with writing(environment):
+            shutil.rmtree(again, ignore_errors=True)  # left by a power cut
+            if any(not name.startswith("lib") for name in damaged):
+                run(python, ["-m", "venv", "--without-pip", str(environment)], f"mend {environment}")
+            _install(environment, lock, wheels, again)
+            for name in damaged:
+                fresh = again / (environment / name).relative_to("/")
+                if fresh.is_file():
+                    fresh.replace(environment / name)
+                elif name.endswith(".pyc") and (environment / name).exists():
+                    (environment / name).unlink()  # it is compiled again
+            write_atomic(environment / "lock.json", lock.to_json())
+            _first_import(environment, lock)
+            shutil.rmtree(again)
+            os.sync()
+            list_files(environment)
+    finally:
+        shutil.rmtree(again, ignore_errors=True)
+
+
+def _install(environment: Path, lock: Lock, wheels: Path, into: Path) -> None:
     ours = str(Path(edgeai_runtime.__file__).parents[1])  # a wheel too, where provisioning runs this
     run(
         str(environment / "bin" / "python"),
-        ["-m", "edgeai_runtime.environments.install", *(str(wheels / w.filename) for w in lock.wheels)],
+        [
+            "-m",
+            "edgeai_runtime.environments.install",
+            str(into),
+            *(str(wheels / w.filename) for w in lock.wheels),
+        ],
         "install the wheels",
         {
             "PYTHONPATH": os.pathsep.join([str(wheels / lock.installer.filename), ours]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, List
+from typing import Callable, List, Optional
 
 from edgeai_runtime.durable import append_journal, device_lock, write_atomic
 from edgeai_runtime.errors import InputError, TrustError
@@ -16,6 +16,7 @@ from edgeai_runtime.trust.client import read_pinned_root
 from edgeai_runtime.trust.clock import believed_time
 from edgeai_runtime.trust.depots import Depots
 from edgeai_runtime.trust.meter import Meter
+from edgeai_runtime.trust.records import release_record
 from edgeai_runtime.trust.revoked import NOTHING, TARGET, keep_revoked, reason_in, refuse_revoked, why_revoked
 from edgeai_runtime.trust.space import CONVERSION_COPIES, left_to_fetch, need_space
 
@@ -55,7 +56,7 @@ def fetch_release(
 def load_release(paths: Paths, name: str, version: str) -> Release:
     """A release that was fetched; raises InputError when it was not, TrustError when it was revoked."""
     refuse_revoked(name, version, why_revoked(paths, name, version))
-    record = _record(paths, name, version)
+    record = release_record(paths, name, version)
     if not record.is_file():
         raise InputError(
             f"{name} {version} is not on this device; fetch it first with `edgeai fetch {name} {version}`."
@@ -63,9 +64,14 @@ def load_release(paths: Paths, name: str, version: str) -> Release:
     return Release.from_json(record.read_bytes(), str(record))
 
 
-def _record(paths: Paths, name: str, version: str) -> Path:
-    """The manifest of a fetched release; written last, so that its presence means all files are there."""
-    return paths.trust / "releases" / name / f"{version}.json"
+def _known(record: Path) -> Optional[bytes]:
+    """The manifest as it was fetched before, None where it was not or is damaged."""
+    try:
+        data = record.read_bytes()
+        Release.from_json(data, str(record))
+    except (FileNotFoundError, InputError):
+        return None
+    return data
 
 
 def _fetch(
@@ -90,8 +96,8 @@ def _fetch(
             "build the bundle again."
         )
     release.recipe_for(device.device_class)  # before megabytes are fetched for nothing
-    record = _record(paths, name, version)
-    known = record.read_bytes() if record.is_file() else None
+    record = release_record(paths, name, version)
+    known = _known(record)
     if known not in (None, manifest):
         raise TrustError(
             f"{name} {version} is on this device with other content than in the depot {depot_url}; "
