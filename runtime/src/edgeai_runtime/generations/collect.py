@@ -17,7 +17,7 @@ from edgeai_runtime.environments.lock import Lock
 from edgeai_runtime.environments.venv import MARKER, is_complete
 from edgeai_runtime.errors import InputError
 from edgeai_runtime.generations.compose import discard, placed_models, remove_half_made, whole_generations
-from edgeai_runtime.generations.manifest import Manifest, load_manifest, manifest_file
+from edgeai_runtime.generations.manifest import Manifest, load_manifest, made_at
 from edgeai_runtime.generations.probes import sampled_blobs
 from edgeai_runtime.generations.state import read_state
 from edgeai_runtime.paths import Paths
@@ -43,7 +43,7 @@ def collect(paths: Paths, actor: str, kept: int = KEPT) -> List[str]:
     manifests = [load_manifest(paths, number) for number in whole_generations(paths)]
     staying = [manifest for manifest in manifests if manifest.generation in keep]
     leaving = [manifest for manifest in manifests if manifest.generation not in keep]
-    since = manifest_file(paths.generation(state.confirmed)).stat().st_mtime
+    since = made_at(paths.generation(state.confirmed))
     for manifest in leaving:
         discard(paths, manifest.generation)
     _drop_releases(paths, staying, since)

@@ -20,8 +20,8 @@ from edgeai_runtime.generations.manifest import (
     Manifest,
     ModelEntry,
     is_readable,
+    is_whole,
     load_manifest,
-    manifest_file,
 )
 from edgeai_runtime.generations.state import read_state
 from edgeai_runtime.paths import Paths
@@ -147,7 +147,9 @@ def fill(paths: Paths, device: Device, manifest: Manifest, models: Mapping[str, 
 def discard(paths: Paths, generation: int) -> None:
     """Remove a generation that nothing switches to any more, its manifest first."""
     directory = paths.generation(generation)
-    manifest_file(directory).unlink()
+    for file in (COPY, FILE):
+        if (directory / file).exists():
+            (directory / file).unlink()
     fsync_directory(directory)
     shutil.rmtree(directory)
 
@@ -157,7 +159,7 @@ def remove_half_made(paths: Paths) -> None:
     state = read_state(paths)
     in_use = (state.current, state.confirmed, state.trial)
     for directory in _directories(paths):
-        if not manifest_file(directory).is_file() and int(directory.name) not in in_use:
+        if not is_whole(directory) and int(directory.name) not in in_use:
             shutil.rmtree(directory)
 
 
@@ -212,7 +214,7 @@ def _next_number(paths: Paths) -> int:
 
 def whole_generations(paths: Paths) -> List[int]:
     """The numbers of the generations that are whole, in order."""
-    return sorted(int(d.name) for d in _directories(paths) if manifest_file(d).is_file())
+    return sorted(int(d.name) for d in _directories(paths) if is_whole(d))
 
 
 def _directories(paths: Paths) -> Iterator[Path]:

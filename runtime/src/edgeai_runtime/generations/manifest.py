@@ -125,5 +125,11 @@ def current_manifest(paths: Paths) -> Optional[Dict[str, Any]]:
     return data
 
 
-def manifest_file(directory: Path) -> Path:
-    return directory / FILE
+def is_whole(directory: Path) -> bool:
+    """Whether a generation was made to its end: the copy of its manifest is the last but one of its files."""
+    return any((directory / file).is_file() for file in (FILE, COPY))
+
+
+def made_at(directory: Path) -> float:
+    """When a whole generation was made, as a file's time; mending a manifest makes it no younger."""
+    return min((directory / file).stat().st_mtime for file in (FILE, COPY) if (directory / file).is_file())

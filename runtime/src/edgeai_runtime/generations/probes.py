@@ -39,6 +39,11 @@ def write_probes(
     write_atomic(paths.generation(manifest.generation) / PROBE_FILE, content.encode())
 
 
+def has_probes(paths: Paths, manifest: Manifest) -> bool:
+    """Whether what its gate left is there; it left nothing where the generation has no models."""
+    return bool(_samples(paths, manifest)) or not manifest.models
+
+
 def sampled_blobs(paths: Paths, manifest: Manifest) -> Set[str]:
     """The blobs that the keeper asks a generation about."""
     return {str(sample["sample"]) for sample in _samples(paths, manifest)}

@@ -101,7 +101,8 @@ def _fetch(
     if known not in (None, manifest):
         raise TrustError(
             f"{name} {version} is on this device with other content than in the depot {depot_url}; "
-            "a version never changes, so publish the new content under a new version."
+            "a version never changes, so publish the new content under a new version "
+            f"(or remove {record} if this device's disk spoilt it)."
         )
     missing = [blob for blob in release.blobs if not store.is_intact(paths, blob.sha256, blob.size)]
     fetched = sum(blob.size for blob in missing)

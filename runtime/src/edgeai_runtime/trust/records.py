@@ -16,10 +16,15 @@ def release_record(paths: Paths, name: str, version: str) -> Path:
     return paths.trust / "releases" / name / f"{version}.json"
 
 
+def release_records(paths: Paths) -> List[Path]:
+    """All of them, also damaged ones."""
+    return sorted((paths.trust / "releases").glob("*/*.json"))
+
+
 def fetched_releases(paths: Paths) -> List[Tuple[Path, Release]]:
     """All releases that were fetched, each with its record; one whose record is damaged was not."""
     found = []
-    for record in sorted((paths.trust / "releases").glob("*/*.json")):
+    for record in release_records(paths):
         with contextlib.suppress(InputError):
             found.append((record, Release.from_json(record.read_bytes(), str(record))))
     return found

@@ -8,7 +8,7 @@ from typing import Dict, Iterable, Iterator, List, Optional, Tuple
 
 from edgeai_runtime.environments.lock import Lock
 from edgeai_runtime.errors import InputError
-from edgeai_runtime.generations.manifest import Manifest, load_manifest
+from edgeai_runtime.generations.manifest import Manifest, is_whole, load_manifest
 from edgeai_runtime.generations.state import State, read_state
 from edgeai_runtime.paths import Paths
 from edgeai_runtime.release import Blob, Release
@@ -123,7 +123,7 @@ def _taken_back(paths: Paths, state: State, name: str, digest: str) -> str:
         entry["generation"]: (entry["outcome"], entry["reason"]) for entry in state.history
     }
     for generation, (outcome, reason) in sorted(last.items(), reverse=True):
-        if outcome == "confirmed" or not (paths.generation(generation) / "manifest.json").is_file():
+        if outcome == "confirmed" or not is_whole(paths.generation(generation)):
             continue
         entry = load_manifest(paths, generation).models.get(name)
         if entry is not None and entry.release == digest:
