@@ -26,7 +26,7 @@ def read_manifest(directory: Path) -> Tuple[Json, str]:
 
 
 def sound_before(generations: Path, current: int, history: List[Json]) -> int:
-    """The generation confirmed last of those that serve the same models and were not taken back; 0 for none."""
+    """The one confirmed last of those that serve the same models and were not taken back; 0 for none."""
     last = {entry["generation"]: entry["outcome"] for entry in history}
     try:
         models = set(read_manifest(generations / str(current))[0].get("models", ()))

@@ -1,4 +1,4 @@
-"""Files that the disk spoilt: found where they are used, named, and mended from the depot by the same commands."""
+"""Files that the disk spoilt: found where they are used, named, and mended by the same commands."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import Any, Callable
 import pytest
 from factory import ENVIRONMENT, Factory
 
-from edgeai_runtime.generations.manifest import load_manifest
 from edgeai_runtime.trust.store import blob_path
 
 RELEASE = ["label-reader", "1.0.0"]
@@ -97,9 +96,7 @@ def test_a_manifest_has_a_copy(factory: Factory, name: str, damage: Callable[[Pa
     damage(path)
     pid = end_child(factory)
     status = factory.wait(lambda s: s["child_pid"] not in (None, pid), "the generation to serve")
-    assert [name in alarm for alarm in status["alarms"] if "copy" in alarm] == [True] * (
-        name == "manifest.json"
-    )
+    assert any("its copy is used" in alarm for alarm in status["alarms"]) == (name == "manifest.json")
     assert factory.answers() == "1.0.0"
     assert factory.edgeai("verify").answer["error"]["details"]["damaged"] == [str(path)]
     assert factory.must("trial", "--release", *RELEASE)["changed"]
@@ -136,7 +133,8 @@ def test_a_damaged_sample_takes_no_generation_back(factory: Factory) -> None:
     status = factory.wait(lambda s: s["child_pid"] not in (None, pid), "the generation to serve")
     (alarm,) = [alarm for alarm in status["alarms"] if "sample" in alarm]
     assert f"{sample['sample'][:12]}… is damaged" in alarm
-    assert factory.must("fetch", *RELEASE)["actions"] == ["fetched label-reader 1.0.0: 1 of 14 files, 0.0 MB"]
+    assert factory.must("fetch", *RELEASE)["changed"]
+    factory.must("verify")
 
 
 def load_samples(device: Factory) -> Any:
@@ -148,10 +146,8 @@ def test_a_blob_in_the_store(factory: Factory, damage: Callable[[Path], None]) -
     record = factory.paths.trust / "releases/label-reader/1.0.0.json"
     graph = blob_path(factory.paths, json.loads(record.read_bytes())["model"]["sha256"])
     damage(graph)
-    (
-        factory.paths.conversions
-        / f"{load_manifest(factory.paths, 2).models['label-reader'].fingerprint}.json"
-    ).unlink()
+    for kept in factory.paths.conversions.iterdir():
+        kept.unlink()
     assert factory.edgeai("convert", *RELEASE).error.endswith(
         "in this device's store; fetch the release first."
     )
@@ -200,8 +196,7 @@ def test_an_environment_that_does_not_import(factory: Factory, tmp_path: Path) -
     right = python.read_text()
     python.write_text(right.replace("exec ", f'PYTHONPATH="{broken}" exec '))
     end_child(factory)
-    factory.wait(
-        lambda s: any("this environment is damaged (SyntaxError: " in a for a in s["alarms"]), "an alarm"
-    )
+    damage = "this environment is damaged (SyntaxError: "
+    factory.wait(lambda s: any(damage in alarm for alarm in s["alarms"]), "an alarm")
     python.write_text(right)
     factory.wait(lambda s: s["phase"] == "confirmed" and s["child_pid"], "the generation to serve")
