@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from edgeai_runtime import durable
-from edgeai_runtime.errors import InputError
+from edgeai_runtime.errors import InputError, StorageError
 from edgeai_runtime.paths import Paths
 
 
@@ -24,7 +24,7 @@ def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_beside(tmp_path: P
     target = tmp_path / "directory"
     target.mkdir()
     (target / "inside").touch()
-    with pytest.raises(OSError, match="director"):
+    with pytest.raises(StorageError, match=r"/directory: cannot be written .*; make room or correct"):
         durable.write_atomic(target, b"data")  # a file cannot replace a directory
     assert [entry.name for entry in tmp_path.iterdir()] == ["directory"]
 

@@ -95,7 +95,8 @@ def walk(options: argparse.Namespace) -> int:
                 print(line(row), flush=True)
                 if not row.cuts:
                     say(f"{row.medium}, {row.stage}: no point was drawn")
-    told = {"points": sum(row.points for row in rows), "states": sum(row.cuts for row in rows), "bad": len(bad)}
+    points, states = sum(row.points for row in rows), sum(row.cuts for row in rows)
+    told = {"points": points, "states": states, "bad": len(bad)}
     (base / f"told-{kind.name}.json").write_text(json.dumps(told))
     return 1 if bad else 0
 

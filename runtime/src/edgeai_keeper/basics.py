@@ -20,6 +20,10 @@ class Refused(Exception):
     """What was asked cannot be done; the text is one sentence for the user."""
 
 
+class Damaged(Refused):
+    """A generation cannot start, and never will before somebody mends its files."""
+
+
 def no_reply(answer: Json) -> None:
     """For what nobody asked for."""
 

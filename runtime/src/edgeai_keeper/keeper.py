@@ -8,7 +8,6 @@ one question to a generation whose answer its gate has written down.
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import os
 import selectors
@@ -18,9 +17,10 @@ import time
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional
 
-from edgeai_keeper.basics import Json, Refused, Reply, no_reply, number, say, send_line, timestamp
+from edgeai_keeper.basics import Damaged, Json, Refused, Reply, no_reply, number, say, send_line, timestamp
 from edgeai_keeper.child import Child, orphans
 from edgeai_keeper.control import Control
+from edgeai_keeper.generation import read_manifest, sound_before
 from edgeai_keeper.listeners import Listeners
 from edgeai_keeper.machine import available_mb, boot_id, notify, uptime
 from edgeai_keeper.probe import Probe, load_samples
@@ -62,6 +62,7 @@ class Takeover:
     ) -> None:
         self.generation, self.ready_s, self.reply, self.trial = generation, ready_s, reply, trial
         self.memory_mb = memory_mb
+        self.instead = ""  # why not the current generation, which was confirmed and is damaged
         self.begun = time.monotonic()
         self.due = math.inf  # until its child starts
         self.child: Optional[Child] = None
@@ -76,7 +77,7 @@ class Keeper:
         self.actor, self.timing = actor, timing or Timing()
         self.root = Path(root).resolve()
         self.opt, self.var = self.root / "opt/edgeai", self.root / "var/lib/edgeai"
-        self.run_directory = self.root / "run/edgeai"
+        self.generations, self.run_directory = self.opt / "generations", self.root / "run/edgeai"
         self.state: Json = {}
         self.selector = selectors.DefaultSelector()
         self.listeners = Listeners(http, self.run_directory / "http.sock")
@@ -89,8 +90,10 @@ class Keeper:
         self.probe_at, self.wrong_answers = 0.0, 0
         self.stopping = False
         self.failures, self.failed_at, self.retry_at, self.failed_how = 0, 0.0, 0.0, ""
+        self.damage = ""  # of the files of the current generation
         self.restarts = 0
         self.alarms: Dict[str, str] = {}
+        self.unsaved_at = 0.0
         self.begun = self.notified = time.monotonic()
 
     # Trial: when a generation is taken back.
@@ -122,10 +125,7 @@ class Keeper:
     def take_back(self, reason: str, actor: str = "", reply: Reply = no_reply) -> None:
         """Decide for the last confirmed generation, durably, then bring it up beside the bad one."""
         bad, fallback = self.state["trial"]["generation"], self.state["trial"]["fallback"]
-        self.record(bad, "reverted", reason)
-        last_reverted = {"generation": bad, "reason": reason, "time": timestamp()}
-        self.state.update(current=fallback, trial=None, last_reverted=last_reverted)
-        self.save("reverted", actor, generation=bad, fallback=fallback, reason=reason)
+        self.go_back(bad, fallback, reason, actor)
         self.abandon_takeover("its trial ended")
         self.forgive()
         if fallback is None:
@@ -135,20 +135,35 @@ class Keeper:
         else:
             self.begin(Takeover(fallback, self.patience(), reply, memory_mb=self.state["memory_mb"]))
 
+    def go_back(self, bad: int, fallback: Optional[int], reason: str, actor: str = "") -> None:
+        """Have another generation be what is confirmed."""
+        self.record(bad, "reverted", reason)
+        last_reverted = {"generation": bad, "reason": reason, "time": timestamp()}
+        self.state.update(current=fallback, confirmed=fallback, trial=None, last_reverted=last_reverted)
+        self.save("reverted", actor, generation=bad, fallback=fallback, reason=reason)
+
     def record(self, generation: int, outcome: str, reason: Optional[str] = None) -> None:
         entry = {"generation": generation, "outcome": outcome, "reason": reason, "time": timestamp()}
         self.state["history"] = [*self.state["history"], entry][-HISTORY:]
         say(f"generation {generation}: {outcome}{f', as {reason}' if reason else ''}")
 
-    def save(self, event: str, actor: str = "", **fields: Any) -> None:
-        """Make state and journal durable. A full disk must not stop the service: it raises an alarm."""
+    def save(self, event: str, actor: str = "", **fields: Any) -> bool:
+        """Make state and journal durable; whether the state is.
+
+        A full or broken disk must not stop the service: it raises an alarm, and the tick tries again.
+        """
+        durable = False
         try:
             write_state(self.var / "state.json", self.opt / "current", self.state)
+            durable = True
             append_journal(self.var / "journal.jsonl", event, actor or self.actor, fields)
             self.alarms.pop("storage", None)
         except OSError as error:
-            self.alarms["storage"] = f"{self.var} cannot be written ({error.strerror}); mend the disk."
+            self.unsaved_at = time.monotonic()
+            found = f"{self.var} cannot be written ({error.strerror})"
+            self.alarms["storage"] = f"{found}; make room or mend the disk."
             say(self.alarms["storage"])
+        return durable
 
     # Takeover: a child starts, becomes ready, knows its samples, accepts; then the old one is drained.
 
@@ -169,7 +184,7 @@ class Keeper:
             takeover.child = child = self.start(takeover.generation)
             self.selector.register(child.channel, selectors.EVENT_READ, lambda: self.hear(child))
         except Refused as error:
-            self.takeover_failed(str(error))
+            self.takeover_failed(str(error), isinstance(error, Damaged))
 
     def advance(self, takeover: Takeover, child: Child) -> None:
         """Have a ready child answer what it must know, then let it accept."""
@@ -181,12 +196,14 @@ class Keeper:
             send_line(child.channel, {"command": "accept"})
 
     def start(self, generation: int) -> Child:
-        directory = self.opt / "generations" / str(generation)
-        try:
-            environment = json.loads((directory / "manifest.json").read_bytes())["environment"]
-            python = self.opt / "envs" / environment / "bin/python"
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise Refused(f"{directory}/manifest.json cannot be read ({error!r})") from None
+        directory = self.generations / str(generation)
+        manifest, damage = read_manifest(directory)
+        self.alarms.pop("manifest", None)
+        if damage:
+            self.alarms["manifest"] = f"{damage}; its copy is used, try its release again to mend it."
+        python = self.opt / "envs" / manifest["environment"] / "bin/python"
+        if not python.exists():
+            raise Damaged(f"{python} is missing")
         command = [str(python), "-m", "edgeai_runtime", "--root", str(self.root), "serve"]
         self.alarms.pop("samples", None)
         try:
@@ -205,7 +222,7 @@ class Keeper:
             elif event == "failed":
                 child.failure = str(message.get("message"))[:500].rstrip(".")
                 if takeover:
-                    self.takeover_failed(child.failure)
+                    self.takeover_failed(child.failure, message.get("damaged") is True)
             elif takeover and event == "ready" and not child.ready:
                 child.ready, takeover.unasked = True, list(child.samples)
                 self.advance(takeover, child)
@@ -228,28 +245,39 @@ class Keeper:
         child.heartbeat = heartbeat
 
     def taken_over(self, takeover: Takeover, child: Child) -> None:
-        old, self.serving, self.takeover = self.serving, child, None
-        self.part(old)
         now = time.monotonic()
         milliseconds = round(1000 * (now - takeover.begun), 1)
         pause = 0.0 if takeover.parted is None else round(1000 * (now - takeover.parted), 1)
-        self.probe_at, self.wrong_answers = now + self.timing.probe, 0
         if takeover.trial is not None:
             trial = {**takeover.trial, "boot_id": boot_id(), "started": uptime()}
             longest = max(takeover.ready_s, self.state["ready_timeout_s"])
-            self.state.update(current=child.generation, trial=trial, ready_timeout_s=longest)
-            self.forgive()
+            before, self.state = self.state, {**self.state, "current": child.generation, "trial": trial}
+            self.state["ready_timeout_s"] = longest
             figures = {"switch_ms": milliseconds, "pause_ms": pause}
-            self.save("switched", takeover.trial["actor"], generation=child.generation, **figures)
+            if not self.save("switched", takeover.trial["actor"], generation=child.generation, **figures):
+                self.state, takeover.child = before, None
+                self.part(child)  # drained and not killed: it has begun to accept
+                self.takeover_failed(self.alarms["storage"].rstrip("."))
+                return
+            self.forgive()
+        if takeover.instead:
+            self.go_back(self.state["current"], child.generation, takeover.instead)
+            self.forgive()
+        old, self.serving, self.takeover = self.serving, child, None
+        self.part(old)
+        self.probe_at, self.wrong_answers = now + self.timing.probe, 0
         say(f"generation {child.generation}: serves after {milliseconds:g} ms")
         answer = {"ok": True, "generation": child.generation}
         takeover.reply({**answer, "switch_ms": milliseconds, "pause_ms": pause})
 
-    def takeover_failed(self, reason: str) -> None:
+    def takeover_failed(self, reason: str, damaged: bool = False) -> None:
         takeover = self.takeover
         if takeover is None:
             return
-        if takeover.trial is None:
+        if takeover.instead:
+            self.count_failure(f"it is damaged, and generation {takeover.generation} did not start: {reason}")
+        elif takeover.trial is None:
+            self.damage = reason if damaged else ""
             self.count_failure(f"it did not start: {reason}")
         else:
             self.record(takeover.generation, "failed", reason)
@@ -364,6 +392,13 @@ class Keeper:
         except Refused as error:
             self.count_failure(str(error))
             return
+        damage, self.damage = self.damage, ""
+        sound = damage and sound_before(self.generations, self.state["current"], self.state["history"])
+        if trial is None and sound:
+            takeover = Takeover(sound, self.patience(), no_reply)
+            takeover.instead = damage
+            self.begin(takeover)
+            return
         if trial is not None:
             trial["attempts"] += 1
             self.save("trial_restarted", generation=trial["generation"], attempt=trial["attempts"])
@@ -424,10 +459,14 @@ class Keeper:
                 raise Refused(f"generation {generation} is not on trial; look at the status.")
             if self.serving is None:
                 raise Refused(f"generation {generation} does not serve at this moment; look at the status.")
+            before = dict(self.state)
             self.state.update(confirmed=generation, trial=None, memory_mb=trial.get("memory_mb", 0.0))
-            self.forgive()
             self.record(generation, "confirmed")
-            self.save("confirmed", str(request.get("actor", "")), generation=generation)
+            if not self.save("confirmed", str(request.get("actor", "")), generation=generation):
+                self.state = before
+                alarm = self.alarms["storage"].rstrip(".")
+                raise Refused(f"generation {generation} stays on trial, as {alarm}, then confirm again.")
+            self.forgive()
         reply({"ok": True, "generation": generation})
 
     def still_here(self) -> None:
@@ -536,6 +575,8 @@ class Keeper:
             self.look_inside(self.serving)
         if self.state["trial"] is not None:
             self.judge(self.state["trial"])
+        if "storage" in self.alarms and now - self.unsaved_at > self.timing.probe:
+            self.save("storage_mended")
         if self.is_up() and self.failures and now - self.failed_at > self.timing.calm:
             self.forgive()
         down = self.state["current"] is not None and self.takeover is None and not self.is_up()

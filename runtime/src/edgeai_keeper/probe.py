@@ -6,6 +6,7 @@ import json
 import re
 import socket
 import time
+import zlib
 from pathlib import Path
 from typing import List, Optional
 
@@ -18,7 +19,7 @@ ANSWER_LIMIT = 1 << 22  # bytes of an answer
 def load_samples(generation: Path, store: Path) -> List[Json]:
     """What the gate left in probe.json, each with its content; nothing where it measured nothing.
 
-    A sample is {"model", "sample": the sha256 of its content in the store, "content_type",
+    A sample is {"model", "sample": the sha256 of its content in the store, "crc32", "content_type",
     "expect": the data of some outputs by their names}. Raises Refused.
     """
     path = generation / "probe.json"
@@ -28,10 +29,13 @@ def load_samples(generation: Path, store: Path) -> List[Json]:
         samples: List[Json] = json.loads(path.read_bytes())["samples"]
         for sample in samples:
             digest = sample["sample"]
-            sample["content"] = (store / digest[:2] / digest).read_bytes()
+            content = sample["content"] = (store / digest[:2] / digest).read_bytes()
+            if zlib.crc32(content) != sample.get("crc32", zlib.crc32(content)):  # of sha256 costs 4 MB
+                raise ValueError(f"{digest[:12]}… is damaged")
             sample["expect"].items()
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Refused(f"{path} or a sample it names cannot be read ({error!r}).") from None
+        what_to_do = "fetch its release again, then start the keeper anew"
+        raise Refused(f"{path} or a sample it names cannot be read ({error!r}); {what_to_do}.") from None
     return samples
 
 

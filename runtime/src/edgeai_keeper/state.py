@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
 from pathlib import Path
-from typing import Tuple
+from typing import Iterator, Tuple
 
 from edgeai_keeper.basics import Json, Refused, timestamp
 
@@ -62,26 +63,44 @@ def fsync_directory(path: Path) -> None:
 
 
 def write_state(path: Path, current: Path, state: Json) -> None:
-    """Write state.json atomically, then its copy, then let the link opt/current follow. Raises OSError."""
-    for file in (path, path.with_name(COPY)):
-        _replace(file, json.dumps(state, indent=1).encode())
-    link = current if state["current"] is None else current.with_name("current.new")
-    with contextlib.suppress(FileNotFoundError):
-        link.unlink()
+    """Write state.json atomically, and let its copy and the link opt/current agree. Raises OSError.
+
+    What takes room comes before state.json: where it fails, state.json is what it was.
+    """
+    link = current.with_name("current.new")
+    with _away_if_it_fails(link):
+        if link.is_symlink():
+            link.unlink()
+        if state["current"] is not None:
+            link.symlink_to(f"generations/{state['current']}")
+        for file in (path.with_name(COPY), path):
+            _replace(file, json.dumps(state, indent=1).encode())
     if state["current"] is not None:
-        link.symlink_to(f"generations/{state['current']}")
         link.replace(current)
+    elif current.is_symlink():
+        current.unlink()
     fsync_directory(current.parent)
 
 
 def _replace(path: Path, content: bytes) -> None:
     beside = path.with_name("state.json.new")
-    with open(beside, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    with _away_if_it_fails(beside):
+        with open(beside, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
     fsync_directory(path.parent)
+
+
+@contextlib.contextmanager
+def _away_if_it_fails(beside: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+        raise
 
 
 def append_journal(path: Path, event: str, actor: str, fields: Json) -> None:
@@ -91,7 +110,11 @@ def append_journal(path: Path, event: str, actor: str, fields: Json) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)  # a line that another is writing is not torn
         _drop_torn_line(descriptor)
-        os.write(descriptor, line.encode(errors="backslashreplace") + b"\n")  # a lone surrogate is JSON so
+        size = os.fstat(descriptor).st_size
+        whole = line.encode(errors="backslashreplace") + b"\n"  # a lone surrogate is JSON so
+        if os.write(descriptor, whole) < len(whole):  # write(2) says so of a disk that is full now
+            os.ftruncate(descriptor, size)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import sys
+from pathlib import Path
 from typing import Any, List, Optional, Sequence
 
 from edgeai_runtime import commands
 from edgeai_runtime.commands import Result
+from edgeai_runtime.durable import OF_THE_DISK, cannot_write
 from edgeai_runtime.errors import EdgeAIError
 from edgeai_runtime.ownership import become_owner
 from edgeai_runtime.parser import build_parser
@@ -51,6 +54,30 @@ def _cell(value: Any) -> str:
     return "-" if value is None else str(value)
 
 
+def _run(args: argparse.Namespace, paths: Paths) -> Result:
+    """Run the command that was asked for; raises EdgeAIError."""
+    try:
+        if args.run in commands.ON_DEVICE:
+            if args.run not in commands.AS_ROOT:
+                become_owner(paths)
+            if paths.depot_ca.is_file():
+                commands.trust_depot(paths.depot_ca)
+        with Progress(args.json, sys.stderr) as progress:
+            return args.run(args, paths, progress)  # type: ignore[no-any-return]
+    except OSError as error:  # a disk fails at any moment, also where nobody thought of it
+        if error.errno not in OF_THE_DISK:
+            raise
+        raise cannot_write(Path(error.filename or paths.root), error) from None
+
+
+def _show_error(error: EdgeAIError, as_json: bool) -> None:
+    if as_json:
+        told = {"kind": error.kind, "message": error.message, "details": error.details}
+        print(json.dumps({"ok": False, "error": told}, default=str))
+    else:
+        print(f"edgeai: error: {error.message}", file=sys.stderr)
+
+
 def main(arguments: Optional[List[str]] = None) -> int:
     """Run one command; returns the exit status (0, 1 for an error in one sentence, 2 for wrong usage)."""
     # onnxruntime's telemetry reads this before its import; whoever starts `edgeai` need not know.
@@ -59,19 +86,9 @@ def main(arguments: Optional[List[str]] = None) -> int:
 
     try:
         paths = Paths(args.root.absolute())
-        if args.run in commands.ON_DEVICE:
-            if args.run not in commands.AS_ROOT:
-                become_owner(paths)
-            if paths.depot_ca.is_file():
-                commands.trust_depot(paths.depot_ca)
-        with Progress(args.json, sys.stderr) as progress:
-            result = {"ok": True, **args.run(args, paths, progress)}
+        result = {"ok": True, **_run(args, paths)}
     except EdgeAIError as error:
-        if args.json:
-            told = {"kind": error.kind, "message": error.message, "details": error.details}
-            print(json.dumps({"ok": False, "error": told}, default=str))
-        else:
-            print(f"edgeai: error: {error.message}", file=sys.stderr)
+        _show_error(error, args.json)
         return 1
     except KeyboardInterrupt:
         return 130

@@ -9,10 +9,11 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
+import sys
 from pathlib import Path
 from typing import Any, Callable, Dict
 
-from edgeai_runtime.errors import InputError
+from edgeai_runtime.errors import DamagedError, InputError
 from edgeai_runtime.paths import Paths
 
 Progress = Callable[[str], None]
@@ -275,11 +276,22 @@ def status(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result
     from edgeai_runtime.system_versions import system_versions
     from edgeai_runtime.trust.alarms import alarms
 
-    status, manifest = KeeperClient(paths).status(), current_manifest(paths)
+    status = KeeperClient(paths).status()
+    damage = []
+    try:
+        manifest = current_manifest(paths)
+    except InputError as error:  # what is known is told all the same
+        manifest, damage = None, [error.message]
     models = (manifest or {}).get("models", {})
-    said = alarms(paths, {name: model["version"] for name, model in models.items()})
+    said = damage + alarms(paths, {name: model["version"] for name, model in models.items()})
     told = health.report(load_device(paths), status, manifest, system_versions(), said)
     return {"changed": False, **told}
+
+
+def verify(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
+    from edgeai_runtime.verify import verify
+
+    return _as_dict(verify(paths, progress))
 
 
 def trust_init(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
@@ -326,7 +338,18 @@ def infer(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
 
 
 def serve(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
-    from edgeai_runtime.server.run import run
+    try:
+        from edgeai_runtime.server.run import run
+    except Exception as error:  # noqa: BLE001 - a damaged file of the environment can raise anything
+        damage = DamagedError(
+            f"{sys.prefix}: this environment is damaged ({type(error).__name__}: {error}); "
+            "provision the device again, which mends it."
+        )
+        if args.control_fd is not None:
+            from edgeai_runtime.server.control import say_failed
+
+            say_failed(args.control_fd, damage.message, damaged=True)
+        raise damage from None
 
     run(
         paths,
@@ -363,6 +386,7 @@ ON_DEVICE = (
     update_fetch,
     update_apply,
     status,
+    verify,
     debian_install,
 )
 # What root does as root: apt takes it, and the device's commands are what the owner must not change.

@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Callable, List, Sequence
 
 from edgeai_runtime import debian
-from edgeai_runtime.durable import fsync_directory, write_atomic
+from edgeai_runtime.durable import fsync_directory, write_atomic, writing
 from edgeai_runtime.environments.build import LOCK_LIMIT
 from edgeai_runtime.environments.interpreter import check_fits
 from edgeai_runtime.environments.lock import Lock
-from edgeai_runtime.environments.venv import build_venv, cannot_write, is_complete
+from edgeai_runtime.environments.venv import build_venv, is_complete
 from edgeai_runtime.errors import InputError, TrustError
 from edgeai_runtime.trust import store, transfer
 from edgeai_runtime.trust.depots import Depots
@@ -57,7 +57,8 @@ def install(
     """Let the directory `into` hold the controller that the bundle has for this Python on this machine.
 
     The same again changes nothing; what was broken off is finished; the controller of another bundle
-    is replaced once this one is whole. Raises InputError, TrustError, TransferError, BuildError.
+    is replaced once this one is whole.
+    Raises InputError, TrustError, TransferError, BuildError, StorageError.
     """
     depot_url = bundle.absolute().as_uri()
     root = _read_root(f"{depot_url}/metadata/1.root.json", root_sha256)
@@ -68,7 +69,7 @@ def install(
     environment, current, pinned = into / "envs" / lock.digest, into / "current", into / "root.json"
     actions = []
     os.umask(0o022)  # whoever sets it up, others play with it
-    try:
+    with writing(into):
         if not (is_complete(environment) and current.resolve() == environment.resolve()):
             removal = f"`rm -r {into}` removes it"
             actions.append(f"{'would set' if check else 'set'} up {lock.name} in {into}; {removal}")
@@ -84,8 +85,6 @@ def install(
             for other in environment.parent.iterdir():
                 if other != environment:
                     shutil.rmtree(other)
-    except OSError as error:
-        raise cannot_write(into, error) from None
     return ControllerResult(str(current / "bin" / "ansible-playbook"), str(pinned), bool(actions), actions)
 
 

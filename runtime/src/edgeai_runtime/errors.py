@@ -26,6 +26,12 @@ class InputError(EdgeAIError):
     kind = "bad_input"
 
 
+class DamagedError(InputError):
+    """A file of the device is not what was written or proved."""
+
+    kind = "damaged"
+
+
 class TrustError(EdgeAIError):
     """Metadata or content is not what the pinned root vouches for."""
 
@@ -36,6 +42,12 @@ class TransferError(EdgeAIError):
     """The depot could not be reached or did not deliver."""
 
     kind = "transfer"
+
+
+class StorageError(EdgeAIError):
+    """The disk is full, read-only or broken, or may not be written."""
+
+    kind = "storage"
 
 
 class BuildError(EdgeAIError):

@@ -87,6 +87,8 @@ def build_parser() -> argparse.ArgumentParser:
 
     add(words, "status", commands.status, "Show what this device serves and how it does")
 
+    add(words, "verify", commands.verify, "Read every file the device may need and say which are damaged")
+
     infer = add(words, "infer", commands.infer, "Send one image to a model and show the answer")
     infer.add_argument("image", type=Path)
     infer.add_argument("--url", help="where it is served (default: this device)")

@@ -48,5 +48,6 @@ def test_one_that_hangs_is_killed(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 
 
 def test_its_own_sentence_is_passed_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    script = """echo '{"error": "the file is no complete ONNX model.", "kind": "convert"}'"""
     with pytest.raises(ConvertError, match=r"^the file is no complete ONNX model\.$"):
-        run(monkeypatch, tmp_path, """echo '{"error": "the file is no complete ONNX model."}'""")
+        run(monkeypatch, tmp_path, script)

@@ -46,11 +46,12 @@ class Bench:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.http = f"127.0.0.1:{probe.getsockname()[1]}"
+        self.log = root / "keeper.log"
         self._keeper: Optional[subprocess.Popen[bytes]] = None
 
     def start(self) -> None:
         command = [sys.executable, "-m", "edgeai_keeper", "--root", str(self.paths.root), "--http", self.http]
-        with open(self.paths.root / "keeper.log", "ab") as log:
+        with open(self.log, "ab") as log:
             self._keeper = subprocess.Popen(command, stderr=log)
         wait_for(self._settled, "the keeper to serve what is confirmed")
 

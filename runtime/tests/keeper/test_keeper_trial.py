@@ -92,6 +92,7 @@ def test_a_generation_whose_process_dies_three_times_is_taken_back(device: Devic
 def test_the_requests_of_dead_processes_count_for_the_trial(device: Device) -> None:
     prepare(device, {"error_every": 2})
     device.switch(2, soak={"max_error_rate": 0.4, "min_requests": 20})
+    wait_for(lambda: len(serving_processes(device.paths.root)) == 1, "generation 1 to take its last request")
     for _turn in range(10):
         device.infer()
     status = device.wait_status(lambda s: s["trial"]["requests"] == 10, "ten requests")

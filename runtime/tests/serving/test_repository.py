@@ -62,7 +62,7 @@ def _manifest(**changes: Any) -> Callable[[Path], None]:
         (_without("manifest.json"), InputError, "no finished generation"),
         (_without("runtime.toml"), InputError, r"runtime\.toml"),
         (_without("models/reader/release.json"), InputError, r"release\.json: missing"),
-        (_without("models/reader/labels.txt"), InputError, r"labels\.txt: the labels are missing"),
+        (_without("models/reader/labels.txt"), InputError, r"labels\.txt: missing, or it points to nothing"),
         (_dangling, InputError, r"model\.onnx: missing, or it points to nothing"),
         (lambda d: (d / "manifest.json").write_text("{"), InputError, "not JSON"),
         (lambda d: (d / "manifest.json").write_text("[]"), InputError, "schema 1 is expected"),

@@ -13,10 +13,10 @@ pytest.importorskip("cryptography", reason="signing a bundle needs cryptography,
 
 from making import at, pack, provision, write_release
 
-from edgeai_runtime.errors import TransferError, TrustError
+from edgeai_runtime.errors import StorageError, TransferError, TrustError
 from edgeai_runtime.paths import Paths
 from edgeai_runtime.release import file_sha256
-from edgeai_runtime.trust import fetch_release, fetching, load_release, space
+from edgeai_runtime.trust import fetch_release, load_release, space
 from edgeai_runtime.trust.store import blob_name
 
 NAME = "label-reader"
@@ -92,9 +92,9 @@ def test_no_byte_is_fetched_where_there_is_no_room(factory: Factory, monkeypatch
         free: int
 
     needed = sum(path.stat().st_size for path in factory.first.directory.glob("blobs/*/*/*"))
-    needed += fetching.CONVERSION_COPIES * len(MODEL)
+    needed += space.CONVERSION_COPIES * len(MODEL)
     monkeypatch.setattr(space.shutil, "disk_usage", lambda path: Usage(needed - 1))
-    with pytest.raises(TransferError) as caught:
+    with pytest.raises(StorageError) as caught:
         factory.fetch()
     assert caught.value.message == (
         f"{factory.device.root}: {NAME} 1.0.0 needs 5.1 MB (1.0 MB to fetch, 4.1 MB to convert it) "

@@ -9,7 +9,7 @@ from typing import Any, Callable, List, NamedTuple
 
 import pytest
 
-from edgeai_runtime.errors import EdgeAIError, InputError, TransferError, TrustError
+from edgeai_runtime.errors import EdgeAIError, InputError, StorageError, TransferError, TrustError
 from edgeai_runtime.trust import transfer
 
 CONTENT = bytes(range(256)) * 4000
@@ -187,5 +187,5 @@ def test_a_small_file_is_read_up_to_its_limit(depot: Any) -> None:
 def test_a_full_disk_is_one_sentence(depot: Any, download: Download) -> None:
     download.destination.parent.parent.mkdir(parents=True)
     download.destination.parent.write_text("a file where a directory should be")
-    message = download.refused(f"{depot.url}/blob", TransferError)
+    message = download.refused(f"{depot.url}/blob", StorageError)
     assert "cannot be written" in message

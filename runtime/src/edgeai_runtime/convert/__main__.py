@@ -7,8 +7,10 @@ import json
 import os
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, Callable, Dict
 
+from edgeai_runtime.durable import cannot_write, of_the_disk
 from edgeai_runtime.errors import EdgeAIError
 
 
@@ -28,8 +30,12 @@ def main() -> int:
     job = json.load(sys.stdin)
     try:
         _do(job, say)
-    except EdgeAIError as error:
-        say(error=error.message)
+    except Exception as error:
+        disk = of_the_disk(error)
+        told = error if disk is None else cannot_write(Path(job["work"]).parent, disk)
+        if not isinstance(told, EdgeAIError):
+            raise
+        say(error=told.message, kind=told.kind)
     return 0
 
 

@@ -12,7 +12,7 @@ import threading
 from typing import Callable, List
 
 from edgeai_runtime.convert.conversion import Row
-from edgeai_runtime.errors import ConvertError
+from edgeai_runtime.errors import ConvertError, StorageError
 
 TIME_LIMIT_S = 1800.0
 
@@ -22,10 +22,12 @@ def run_child(
 ) -> List[Row]:
     """Convert and measure in a process of its own; returns the measured rows in the job's order.
 
-    The child answers JSON lines: {"progress": sentence}, {"row": {…}}, {"error": sentence}.
-    Raises ConvertError with the child's sentence, or with the signal or status it ended with.
+    The child answers JSON lines: {"progress": sentence}, {"row": {…}}, {"error": sentence, "kind": word}.
+    Raises ConvertError or StorageError with the child's sentence, ConvertError with the signal or status
+    it ended with.
     """
-    environment = dict(os.environ, ORT_DISABLE_TELEMETRY="1")
+    # Its temporary files too lie where there was seen to be room; /tmp may be in memory.
+    environment = dict(os.environ, ORT_DISABLE_TELEMETRY="1", TMPDIR=work)
     rows: List[Row] = []
     doing = "starting"
     command = [sys.executable, "-m", "edgeai_runtime.convert"]
@@ -42,7 +44,8 @@ def run_child(
             for line in child.stdout:
                 said = json.loads(line)
                 if "error" in said:
-                    raise ConvertError(said["error"])
+                    kind = StorageError if said["kind"] == StorageError.kind else ConvertError
+                    raise kind(said["error"])
                 if "row" in said:
                     rows.append(Row(**said["row"]))
                 else:

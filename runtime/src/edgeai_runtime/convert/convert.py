@@ -14,12 +14,13 @@ from edgeai_runtime.convert import conversion, fingerprint
 from edgeai_runtime.convert.candidates import Candidate, candidates, choose, recipe_name
 from edgeai_runtime.convert.child import run_child
 from edgeai_runtime.convert.conversion import Conversion
-from edgeai_runtime.durable import append_journal, device_lock, fsync_directory
+from edgeai_runtime.durable import append_journal, device_lock, fsync_directory, writing
 from edgeai_runtime.errors import ConvertError
 from edgeai_runtime.paths import Paths
 from edgeai_runtime.release import Recipe, Release, file_sha256
 from edgeai_runtime.settings import Device
-from edgeai_runtime.trust.store import blob_path
+from edgeai_runtime.trust.space import CONVERSION_COPIES, need_space
+from edgeai_runtime.trust.store import blob_path, is_intact
 
 Progress = Callable[[str], None]
 _WORK = ".work-"
@@ -32,7 +33,8 @@ def convert_release(
 
     What was converted before under the same fingerprint is answered at once, with `changed` False.
     With `check` nothing is done, and what is not known yet is empty.
-    Raises InputError without a recipe for the class, ConvertError when a model cannot be converted.
+    Raises InputError without a recipe for the class, ConvertError when a model cannot be converted,
+    StorageError.
     """
     recipe = release.recipe_for(device.device_class)
     threads = serving_threads(recipe, device)
@@ -88,8 +90,7 @@ def _kept(paths: Paths, digest: str) -> Optional[Conversion]:
     kept = conversion.load(paths, digest)
     if kept is None:
         return None
-    artifact = blob_path(paths, kept.artifact)
-    return kept if artifact.is_file() and artifact.stat().st_size == kept.size else None
+    return kept if is_intact(paths, kept.artifact, kept.size) else None
 
 
 def _convert(
@@ -104,11 +105,16 @@ def _convert(
     _need_blobs(paths, release)
     plan = candidates(recipe)
     demanded = next(candidate for candidate in plan if candidate.used)
-    with _work_directory(paths) as work_name:
-        work = Path(work_name)
-        rows = run_child(_job(paths, release, plan, threads, inputs, work), str(work), progress)
-        chosen, table = choose(rows, demanded.name)
-        artifact = _into_store(paths, work / f"{plan.index(demanded)}.onnx")
+    _need_space(paths, release, CONVERSION_COPIES)
+    try:
+        with writing(paths.conversions), _work_directory(paths) as work_name:
+            work = Path(work_name)
+            rows = run_child(_job(paths, release, plan, threads, inputs, work), str(work), progress)
+            chosen, table = choose(rows, demanded.name)
+            artifact = _into_store(paths, work / f"{plan.index(demanded)}.onnx")
+    except ConvertError:  # onnxruntime cuts a file short on a full disk and says nothing
+        _need_space(paths, release, CONVERSION_COPIES + 1)
+        raise
     return Conversion(
         fingerprint=digest,
         artifact=artifact,
@@ -125,11 +131,17 @@ def _convert(
 
 def _need_blobs(paths: Paths, release: Release) -> None:
     for blob in release.blobs:
-        if not blob_path(paths, blob.sha256).is_file():
+        if not is_intact(paths, blob.sha256, blob.size):
+            found = "damaged" if blob_path(paths, blob.sha256).exists() else "not"
             raise ConvertError(
-                f"{release.name} {release.version}: the file {blob.sha256[:12]}… is not in this device's "
+                f"{release.name} {release.version}: the file {blob.sha256[:12]}… is {found} in this device's "
                 "store; fetch the release first."
             )
+
+
+def _need_space(paths: Paths, release: Release, copies: int) -> None:
+    needs = {"to convert it": copies * release.model_size}
+    need_space(paths.conversions, f"{release.name} {release.version}", needs)
 
 
 def _job(

@@ -8,19 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Iterator, List
 
-from edgeai_runtime.durable import append_journal, device_lock
+from edgeai_runtime.durable import append_journal, device_lock, writing
+from edgeai_runtime.environments.files import damaged_files
 from edgeai_runtime.environments.interpreter import check_fits
 from edgeai_runtime.environments.lock import Lock
-from edgeai_runtime.environments.venv import build_venv, cannot_write, is_complete
+from edgeai_runtime.environments.venv import build_venv, is_complete, mend_venv
 from edgeai_runtime.paths import Paths
 from edgeai_runtime.release import Blob
 from edgeai_runtime.trust import store
 from edgeai_runtime.trust.depots import Depots
-from edgeai_runtime.trust.space import need_space
+from edgeai_runtime.trust.space import left_to_fetch, need_space
 
 LOCK_LIMIT = 1 << 20  # bytes
-# What wheels take once they are unpacked and compiled, as a multiple of their size.
-INSTALLED_SIZE = 5
+# Times what they are as files: wheels of onnxruntime's kind, with the bytecode of what is used.
+UNPACKED = 5
 WHEELS = "wheels"  # in the store, while an environment is built
 
 
@@ -44,43 +45,56 @@ def build_from_depot(
 ) -> BuildResult:
     """Fetch the lock and its wheels by digest and build the environment with `python`.
 
-    `lock_sha256` is what the caller verified (over SSH, from the controller). The same again changes
-    nothing and needs no depot. Raises TransferError, TrustError, BuildError.
+    `lock_sha256` is what the caller verified (over SSH, from the controller). The same again mends what was
+    damaged since; where nothing was it needs no depot.
+    Raises TransferError, TrustError, BuildError, StorageError.
     """
     environment = paths.environment(lock_sha256)
+    damaged = damaged_files(environment) if is_complete(environment) else []
     if check:
         actions = [] if is_complete(environment) else [f"would build the environment {lock_sha256[:12]}"]
+        if damaged:
+            actions = [f"would mend {_told(damaged)} of the environment {lock_sha256[:12]}"]
         return BuildResult(lock_sha256, str(environment), bool(actions), actions)
     with device_lock(paths):
         actions = []
         shutil.rmtree(paths.store / WHEELS, ignore_errors=True)  # left by a power cut
-        if not is_complete(environment):
+        if not is_complete(environment) or damaged:
             lock = Lock.from_json(depots.read_blob(lock_sha256, LOCK_LIMIT), f"lock {lock_sha256[:12]}")
             check_fits(lock, python)
             _fetch_wheels(paths, depots, lock, progress)
             progress(f"installing {len(lock.wheels)} wheels")
+            named = f"the environment {lock.name} {lock_sha256[:12]}"
             with _under_their_names(paths, lock) as wheels:
-                build_venv(environment, lock, wheels, python)
-            actions.append(
-                f"built the environment {lock.name} {lock_sha256[:12]} from {len(lock.wheels)} wheels"
+                if damaged:
+                    mend_venv(environment, lock, wheels, python, damaged)
+                    actions.append(f"mended {_told(damaged)} of {named}")
+                else:
+                    build_venv(environment, lock, wheels, python)
+                    actions.append(f"built {named} from {len(lock.wheels)} wheels")
+            append_journal(
+                paths, "environment", "provision", environment=lock_sha256, lock=lock.name, mended=damaged
             )
-            append_journal(paths, "environment", "provision", environment=lock_sha256, lock=lock.name)
         # Before the service first starts: its sandbox makes those read-only that it finds.
         for directory in (paths.conversions, paths.generations, paths.trust):
             directory.mkdir(parents=True, exist_ok=True)
     return BuildResult(lock_sha256, str(environment), bool(actions), actions)
 
 
+def _told(damaged: List[str]) -> str:
+    return damaged[0] if len(damaged) == 1 else f"{damaged[0]} and {len(damaged) - 1} more damaged files"
+
+
 def _fetch_wheels(paths: Paths, depots: Depots, lock: Lock, progress: Callable[[str], None]) -> None:
     wheels = [lock.installer, *lock.wheels]
-    for wheel in wheels:
-        store.drop_damaged(paths, wheel.sha256)  # what is installed is what was signed, today as well
-    missing = [wheel for wheel in wheels if not store.has_blob(paths, wheel.sha256, wheel.size)]
-    installed = INSTALLED_SIZE * sum(wheel.size for wheel in lock.wheels)
+    missing = [wheel for wheel in wheels if not store.is_intact(paths, wheel.sha256, wheel.size)]
     blobs = [Blob(wheel.sha256, wheel.size) for wheel in missing]
-    need_space(paths, f"the environment {lock.name}", blobs, installed, "to install it")
+    to_install = UNPACKED * sum(wheel.size for wheel in lock.wheels)
+    needs = {"to fetch": left_to_fetch(paths, blobs), "to install it": to_install}
+    need_space(paths.envs, f"the environment {lock.name}", needs)
     meter = depots.meter(sum(wheel.size for wheel in missing), progress)
     for number, wheel in enumerate(missing, 1):
+        store.drop_damaged(paths, wheel.sha256)  # what is installed is what was signed, today as well
         depots.fetch_blob(paths, wheel.sha256, wheel.size, meter)
         progress(f"{number} of {len(missing)} wheels: {wheel.filename}")
 
@@ -90,11 +104,10 @@ def _under_their_names(paths: Paths, lock: Lock) -> Iterator[Path]:
     """A directory with the lock's wheels in the store: who installs wants them under their own names."""
     directory = paths.store / WHEELS
     try:
-        directory.mkdir(parents=True)
-        for wheel in (lock.installer, *lock.wheels):
-            (directory / wheel.filename).symlink_to(store.blob_path(paths, wheel.sha256).resolve())
+        with writing(directory):
+            directory.mkdir(parents=True)
+            for wheel in (lock.installer, *lock.wheels):
+                (directory / wheel.filename).symlink_to(store.blob_path(paths, wheel.sha256).resolve())
         yield directory
-    except OSError as error:
-        raise cannot_write(paths.store, error) from None
     finally:
         shutil.rmtree(directory, ignore_errors=True)

@@ -1,6 +1,8 @@
 """Unpack wheels into the environment whose Python runs this.
 
-    PYTHONPATH=installer-….whl:… python -m edgeai_runtime.environments.install WHEEL…
+    PYTHONPATH=installer-….whl:… python -m edgeai_runtime.environments.install DIRECTORY WHEEL…
+
+Into DIRECTORY, where each file has its own path again; "/" is the environment itself.
 
 PyPA's `installer` (https://installer.pypa.io) does what the wheel's specification asks of one that
 installs, and nothing else: no resolver, no index. It is imported out of its own wheel and not
@@ -20,10 +22,12 @@ from installer.destinations import SchemeDictionaryDestination
 from installer.sources import WheelFile
 
 
-def main(wheels: Sequence[str]) -> int:
+def main(directory: str, wheels: Sequence[str]) -> int:
     """Install every wheel; whatever fails is raised, and its last line is what the builder tells."""
     places = {**sysconfig.get_paths(), "headers": sysconfig.get_path("include")}
-    destination = SchemeDictionaryDestination(places, interpreter=sys.executable, script_kind="posix")
+    destination = SchemeDictionaryDestination(
+        places, interpreter=sys.executable, script_kind="posix", destdir=directory
+    )
     for wheel in map(Path, wheels):
         with WheelFile.open(wheel) as source:
             install(source, destination, additional_metadata={"INSTALLER": b"edgeai\n"})
@@ -31,4 +35,4 @@ def main(wheels: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(sys.argv[1], sys.argv[2:]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 from typing import List, Mapping, Optional, Tuple
@@ -45,7 +46,7 @@ def run(python: str, arguments: List[str], purpose: str, extra: Optional[Mapping
     """Run `python` with `arguments` and return what it prints; `extra` adds environment variables.
 
     The caller's own PIP_… and PYTHON… variables are left out. Raises BuildError saying that it could
-    not do `purpose`, with the last line of what it said.
+    not do `purpose`, with the last line of what it said; OSError when the disk was too full for it.
     """
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("PIP_", "PYTHON"))}
     environment["ORT_DISABLE_TELEMETRY"] = "1"
@@ -65,6 +66,8 @@ def run(python: str, arguments: List[str], purpose: str, extra: Optional[Mapping
     if result.returncode:
         lines = [line.strip() for line in (result.stderr + result.stdout).splitlines() if line.strip()]
         said = lines[-1] if lines else f"exit status {result.returncode}"
+        if os.strerror(errno.ENOSPC) in said:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         raise BuildError(
             f"{python} could not {purpose} ({said}); "
             "nothing was changed, correct that and run the command again."

@@ -6,6 +6,7 @@ finds. What was made after the confirmed generation (a release fetched, a conver
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from pathlib import Path
 from typing import List, Set, Tuple
@@ -14,8 +15,9 @@ from edgeai_runtime.convert.conversion import load
 from edgeai_runtime.durable import append_journal, fsync_directory
 from edgeai_runtime.environments.lock import Lock
 from edgeai_runtime.environments.venv import MARKER, is_complete
+from edgeai_runtime.errors import InputError
 from edgeai_runtime.generations.compose import discard, placed_models, remove_half_made, whole_generations
-from edgeai_runtime.generations.manifest import Manifest, load_manifest, manifest_file
+from edgeai_runtime.generations.manifest import Manifest, load_manifest, made_at
 from edgeai_runtime.generations.probes import sampled_blobs
 from edgeai_runtime.generations.state import read_state
 from edgeai_runtime.generations.taken_back import remember_taken_back
@@ -42,7 +44,7 @@ def collect(paths: Paths, actor: str, kept: int = KEPT) -> List[str]:
     manifests = [load_manifest(paths, number) for number in whole_generations(paths)]
     staying = [manifest for manifest in manifests if manifest.generation in keep]
     leaving = [manifest for manifest in manifests if manifest.generation not in keep]
-    since = manifest_file(paths.generation(state.confirmed)).stat().st_mtime
+    since = made_at(paths.generation(state.confirmed))
     if leaving:
         remember_taken_back(paths, state)
     for manifest in leaving:
@@ -84,9 +86,12 @@ def _drop_conversions(paths: Paths, in_use: Set[str], since: float) -> Set[str]:
 
 def _drop_environments(paths: Paths, staying: List[Manifest], leaving: List[Manifest]) -> int:
     """Remove those that only generations had which are gone, and half-built ones; their marker first."""
-    gone = {manifest.environment for manifest in leaving} - {manifest.environment for manifest in staying}
+    in_use = {manifest.environment for manifest in staying}
+    gone = {manifest.environment for manifest in leaving} - in_use
     count = 0
     for environment in paths.envs.iterdir() if paths.envs.is_dir() else ():
+        if environment.name in in_use:  # also one that lost its marker
+            continue
         if is_complete(environment):
             if environment.name not in gone or _brings_commands(paths, environment):
                 continue
@@ -110,8 +115,9 @@ def _named(paths: Paths, staying: List[Manifest]) -> Set[str]:
     releases += [release for _record, release in fetched_releases(paths)]
     named |= {blob.sha256 for release in releases for blob in release.blobs}
     for path in paths.envs.glob("*/lock.json"):
-        lock = Lock.from_json(path.read_bytes(), str(path))
-        named |= {wheel.sha256 for wheel in (lock.installer, *lock.wheels)}
+        with contextlib.suppress(InputError):  # damaged: its wheels come again when it is mended
+            lock = Lock.from_json(path.read_bytes(), str(path))
+            named |= {wheel.sha256 for wheel in (lock.installer, *lock.wheels)}
     return named
 
 

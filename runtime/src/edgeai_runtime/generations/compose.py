@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -11,14 +12,23 @@ from pathlib import Path
 from typing import Dict, Iterator, List, Mapping, Optional
 
 from edgeai_runtime.convert import serving_threads
-from edgeai_runtime.durable import fsync_directory, write_atomic
-from edgeai_runtime.errors import InputError
-from edgeai_runtime.generations.manifest import Manifest, ModelEntry, load_manifest, manifest_file
+from edgeai_runtime.durable import fsync_directory, write_atomic, writing
+from edgeai_runtime.errors import DamagedError, EdgeAIError, InputError
+from edgeai_runtime.generations.manifest import (
+    COPY,
+    FILE,
+    Manifest,
+    ModelEntry,
+    is_readable,
+    is_whole,
+    load_manifest,
+)
 from edgeai_runtime.generations.state import read_state
 from edgeai_runtime.paths import Paths
-from edgeai_runtime.release import Release
+from edgeai_runtime.release import Release, file_sha256
 from edgeai_runtime.settings import Device
 from edgeai_runtime.system_versions import system_versions
+from edgeai_runtime.trust.records import release_record
 from edgeai_runtime.trust.store import blob_path
 
 MODEL_FILE = "model.onnx"
@@ -44,17 +54,35 @@ class Composed:
 
 
 def placed_models(paths: Paths, manifest: Manifest) -> Dict[str, Placed]:
-    """The models of a generation that is there. Raises InputError when it is damaged."""
-    placed = {}
+    """The models of a generation that is there. Raises DamagedError."""
+    return {name: Placed(entry, _release(paths, manifest, name)) for name, entry in manifest.models.items()}
+
+
+def _release(paths: Paths, manifest: Manifest, name: str) -> Release:
+    """The release of a model, out of the generation or, where that is damaged, as it was fetched."""
+    entry = manifest.models[name]
+    path = paths.generation(manifest.generation) / "models" / name / RELEASE_FILE
+    for file in (path, release_record(paths, name, entry.version)):
+        if file.is_file() and file_sha256(file) == entry.release:
+            return Release.from_json(file.read_bytes(), str(file))
+    raise DamagedError(
+        f"{path}: this is not the release that was tried here; "
+        f"fetch it again with `edgeai fetch {name} {entry.version}`."
+    )
+
+
+def generation_files(paths: Paths, manifest: Manifest) -> Dict[Path, str]:
+    """The files that a generation is served from, and their sha256."""
+    directory = paths.generation(manifest.generation)
+    files = {directory / CONFIG_FILE: manifest.config}
     for name, entry in manifest.models.items():
-        path = paths.generation(manifest.generation) / "models" / name / RELEASE_FILE
-        try:
-            placed[name] = Placed(entry, Release.from_json(path.read_bytes(), str(path)))
-        except OSError as error:
-            raise InputError(
-                f"{path}: the release cannot be read ({error.strerror}); provision the device again."
-            ) from None
-    return placed
+        model = directory / "models" / name
+        files.update({model / RELEASE_FILE: entry.release, model / MODEL_FILE: entry.artifact})
+        with contextlib.suppress(DamagedError):
+            labels = _release(paths, manifest, name).labels
+            if labels:
+                files[model / LABELS_FILE] = labels.sha256
+    return files
 
 
 def draft(
@@ -75,54 +103,97 @@ def draft(
 def compose(paths: Paths, device: Device, wanted: Manifest, models: Mapping[str, Placed]) -> Composed:
     """Make the generation `wanted`, or find the one that has its content. Under the device's lock only.
 
-    Raises InputError when a blob it needs is not in the store.
+    Raises InputError when a blob it needs is not in the store, StorageError.
     """
     remove_half_made(paths)
     for number in reversed(whole_generations(paths)):
         there = load_manifest(paths, number)
         if there.content == wanted.content:
+            fill(paths, device, there, models)
             return Composed(there, made=False)
-    directory = paths.generation(wanted.generation)
-    for name, placed in models.items():
-        _write_model(paths, directory / "models" / name, placed)
-    write_atomic(directory / CONFIG_FILE, _config(device, models))
-    for path in (directory / "models", directory, paths.generations):
-        if path.is_dir():
-            fsync_directory(path)
-    write_atomic(manifest_file(directory), wanted.to_json())
+    try:
+        fill(paths, device, wanted, models)
+    except EdgeAIError:
+        shutil.rmtree(paths.generation(wanted.generation), ignore_errors=True)
+        raise
     return Composed(wanted, made=True)
+
+
+def fill(paths: Paths, device: Device, manifest: Manifest, models: Mapping[str, Placed]) -> List[str]:
+    """Write those files of a generation that are missing or damaged, its manifest last; returns which.
+
+    Under the device's lock only. Raises InputError when a blob it needs is not in the store, StorageError.
+    """
+    directory = paths.generation(manifest.generation)
+    with writing(directory):
+        written = [
+            f"models/{name}/{file}"
+            for name, placed in models.items()
+            for file in _fill_model(paths, directory / "models" / name, placed)
+        ]
+        if _differs(directory / CONFIG_FILE, manifest.config):
+            write_atomic(directory / CONFIG_FILE, _config(device, models))
+            written.append(CONFIG_FILE)
+        for path in (directory / "models", directory, paths.generations):
+            if path.is_dir():
+                fsync_directory(path)
+        for file in (COPY, FILE):
+            if not is_readable(directory / file):
+                write_atomic(directory / file, manifest.to_json())
+                written.append(file)
+    return written
 
 
 def discard(paths: Paths, generation: int) -> None:
     """Remove a generation that nothing switches to any more, its manifest first."""
     directory = paths.generation(generation)
-    manifest_file(directory).unlink()
+    for file in (COPY, FILE):
+        if (directory / file).exists():
+            (directory / file).unlink()
     fsync_directory(directory)
     shutil.rmtree(directory)
 
 
 def remove_half_made(paths: Paths) -> None:
-    """Remove what a power cut left behind."""
+    """Remove what a power cut left behind, and nothing that serves or shall serve again."""
+    state = read_state(paths)
+    in_use = (state.current, state.confirmed, state.trial)
     for directory in _directories(paths):
-        if not manifest_file(directory).is_file():
+        if not is_whole(directory) and int(directory.name) not in in_use:
             shutil.rmtree(directory)
 
 
-def _write_model(paths: Paths, directory: Path, placed: Placed) -> None:
-    directory.mkdir(parents=True)
-    write_atomic(directory / RELEASE_FILE, placed.release.to_json())
-    _link(paths, directory / MODEL_FILE, placed.entry.artifact)
+def _fill_model(paths: Paths, directory: Path, placed: Placed) -> Iterator[str]:
+    """Write what is missing or damaged; which files that is."""
+    directory.mkdir(parents=True, exist_ok=True)
+    if _differs(directory / RELEASE_FILE, placed.entry.release):
+        write_atomic(directory / RELEASE_FILE, placed.release.to_json())
+        yield RELEASE_FILE
+    blobs = {MODEL_FILE: placed.entry.artifact}
     if placed.release.labels:
-        _link(paths, directory / LABELS_FILE, placed.release.labels.sha256)
+        blobs[LABELS_FILE] = placed.release.labels.sha256
+    for name, sha256 in blobs.items():
+        if _link(paths, directory / name, sha256):
+            yield name
     fsync_directory(directory)
 
 
-def _link(paths: Paths, link: Path, sha256: str) -> None:
-    """Link to a blob, relatively: a device's root may be moved as a whole."""
+def _differs(path: Path, sha256: str) -> bool:
+    return not path.is_file() or file_sha256(path) != sha256
+
+
+def _link(paths: Paths, link: Path, sha256: str) -> bool:
+    """Link to a blob, relatively: a device's root may be moved as a whole. Whether that was to be done."""
     blob = blob_path(paths, sha256)
     if not blob.is_file():
         raise InputError(f"{blob}: {link.name} is not in the store; fetch and convert the release again.")
-    link.symlink_to(os.path.relpath(str(blob), str(link.parent)))
+    target = os.path.relpath(str(blob), str(link.parent))
+    if link.is_symlink() and os.readlink(link) == target:
+        return False
+    if link.is_symlink() or link.exists():
+        link.unlink()
+    link.symlink_to(target)
+    return True
 
 
 def _config(device: Device, models: Mapping[str, Placed]) -> bytes:
@@ -143,7 +214,7 @@ def _next_number(paths: Paths) -> int:
 
 def whole_generations(paths: Paths) -> List[int]:
     """The numbers of the generations that are whole, in order."""
-    return sorted(int(d.name) for d in _directories(paths) if manifest_file(d).is_file())
+    return sorted(int(d.name) for d in _directories(paths) if is_whole(d))
 
 
 def _directories(paths: Paths) -> Iterator[Path]:

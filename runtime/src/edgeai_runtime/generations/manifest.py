@@ -7,12 +7,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Dict, Optional, Tuple
 
-from edgeai_runtime.errors import InputError
+from edgeai_runtime.errors import DamagedError, InputError
 from edgeai_runtime.generations.state import read_state
 from edgeai_runtime.paths import Paths
 
 SCHEMA = 1
 FILE = "manifest.json"
+COPY = "manifest.copy.json"  # the same again: without it nobody knows what the generation needs
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Manifest:
             fields = {name: table[name] for name in cls.__dataclass_fields__}
             fields["models"] = {name: _entry(entry) for name, entry in table["models"].items()}
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InputError(
+            raise DamagedError(
                 f"{origin}: this is no generation's manifest ({error!r}); "
                 "remove its directory, then try again."
             ) from None
@@ -84,14 +85,34 @@ def _entry(table: Dict[str, Any]) -> ModelEntry:
 
 
 def load_manifest(paths: Paths, generation: int) -> Manifest:
-    """The manifest of a generation on this device. Raises InputError."""
-    path = paths.generation(generation) / FILE
+    """The manifest of a generation on this device, from its copy where it is damaged. Raises InputError."""
+    directory = paths.generation(generation)
+    try:
+        return _read(directory / FILE)
+    except DamagedError:
+        if not (directory / COPY).is_file():
+            raise
+        return _read(directory / COPY)
+
+
+def _read(path: Path) -> Manifest:
     try:
         return Manifest.from_json(path.read_bytes(), str(path))
     except OSError as error:
-        raise InputError(
+        raise DamagedError(
             f"{path}: the generation cannot be read ({error.strerror}); provision the device again."
         ) from None
+
+
+def is_readable(path: Path) -> bool:
+    """Whether this is a manifest, of whatever schema."""
+    try:
+        _read(path)
+    except DamagedError:
+        return False
+    except InputError:  # a later runtime's
+        return True
+    return True
 
 
 def current_manifest(paths: Paths) -> Optional[Dict[str, Any]]:
@@ -104,5 +125,11 @@ def current_manifest(paths: Paths) -> Optional[Dict[str, Any]]:
     return data
 
 
-def manifest_file(directory: Path) -> Path:
-    return directory / FILE
+def is_whole(directory: Path) -> bool:
+    """Whether a generation was made to its end: the copy of its manifest is the last but one of its files."""
+    return any((directory / file).is_file() for file in (FILE, COPY))
+
+
+def made_at(directory: Path) -> float:
+    """When a whole generation was made, as a file's time; mending a manifest makes it no younger."""
+    return min((directory / file).stat().st_mtime for file in (FILE, COPY) if (directory / file).is_file())

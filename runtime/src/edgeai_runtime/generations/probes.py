@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import zlib
 from typing import Any, Dict, List, Optional, Sequence, Set
 
 from edgeai_runtime.durable import write_atomic
 from edgeai_runtime.gates.verdict import Verdict
 from edgeai_runtime.generations.manifest import Manifest
 from edgeai_runtime.paths import Paths
+from edgeai_runtime.trust.store import blob_path
 
 SCHEMA = 1
 PROBE_FILE = "probe.json"
@@ -28,12 +30,18 @@ def write_probes(
             samples[verdict.model] = {
                 "model": verdict.model,
                 "sample": verdict.known.sha256,
+                "crc32": zlib.crc32(blob_path(paths, verdict.known.sha256).read_bytes()),
                 "content_type": verdict.known.content_type,
                 "expect": {"text": [verdict.known.text]},
             }
     kept = [sample for model, sample in sorted(samples.items()) if model in manifest.models]
     content = json.dumps({"schema": SCHEMA, "samples": kept}, indent=1)
     write_atomic(paths.generation(manifest.generation) / PROBE_FILE, content.encode())
+
+
+def has_probes(paths: Paths, manifest: Manifest) -> bool:
+    """Whether what its gate left is there; it left nothing where the generation has no models."""
+    return bool(_samples(paths, manifest)) or not manifest.models
 
 
 def sampled_blobs(paths: Paths, manifest: Manifest) -> Set[str]:
@@ -43,5 +51,8 @@ def sampled_blobs(paths: Paths, manifest: Manifest) -> Set[str]:
 
 def _samples(paths: Paths, manifest: Manifest) -> List[Dict[str, Any]]:
     path = paths.generation(manifest.generation) / PROBE_FILE
-    samples: List[Dict[str, Any]] = json.loads(path.read_bytes())["samples"] if path.is_file() else []
-    return samples
+    try:
+        samples: List[Dict[str, Any]] = json.loads(path.read_bytes())["samples"]
+        return [sample for sample in samples if {"model", "sample"} <= sample.keys()]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return []  # it measured nothing, or the file is damaged, for which the keeper has an alarm

@@ -10,7 +10,7 @@ from edgeai_runtime.errors import InputError
 from edgeai_runtime.generations.collect import collect
 from edgeai_runtime.generations.compose import compose, draft, placed_models
 from edgeai_runtime.generations.keeper_client import KeeperClient
-from edgeai_runtime.generations.manifest import Manifest, load_manifest, manifest_file
+from edgeai_runtime.generations.manifest import Manifest, is_whole, load_manifest
 from edgeai_runtime.generations.state import State, read_state
 from edgeai_runtime.generations.switching import READY_LIMIT_S, prove_and_switch
 from edgeai_runtime.paths import Paths
@@ -135,7 +135,7 @@ def _source(
 def _confirmed_with(paths: Paths, state: State, model: str) -> List[Manifest]:
     """The confirmed generations that are still here and hold the model, oldest first."""
     numbers = state.confirmed_before()
-    there = [number for number in numbers if manifest_file(paths.generation(number)).is_file()]
+    there = [number for number in numbers if is_whole(paths.generation(number))]
     manifests = [load_manifest(paths, number) for number in there]
     return [manifest for manifest in manifests if model in manifest.models]
 

@@ -7,7 +7,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional
 
 from edgeai_runtime import gates
 from edgeai_runtime.durable import append_journal
-from edgeai_runtime.errors import GateFailed
+from edgeai_runtime.errors import GateFailed, StorageError
 from edgeai_runtime.gates.verdict import as_details
 from edgeai_runtime.generations.compose import Composed, Placed, discard
 from edgeai_runtime.generations.keeper_client import KeeperClient
@@ -45,7 +45,7 @@ def prove_and_switch(
     """Gate what is new in a generation against `before`, then have the keeper switch to it, on trial.
 
     A generation that was made for this and does not pass is removed again.
-    Raises GateFailed, KeeperError.
+    Raises GateFailed, KeeperError, StorageError.
     """
     manifest = composed.manifest
     releases = [models[name].release for name in new_models(manifest, before)]
@@ -58,15 +58,16 @@ def prove_and_switch(
             _still(before, releases),
             progress,
         )
-    except GateFailed as error:
-        append_journal(paths, "gate_failed", actor, generation=manifest.generation, reason=error.message)
+        verdict = as_details(verdicts)
+        write_probes(paths, manifest, verdicts, before)
+        if releases:
+            append_journal(paths, "gate_passed", actor, generation=manifest.generation, **verdict)
+    except (GateFailed, StorageError) as error:
         if composed.made:
             discard(paths, manifest.generation)
+        if isinstance(error, GateFailed):
+            append_journal(paths, "gate_failed", actor, generation=manifest.generation, reason=error.message)
         raise
-    verdict = as_details(verdicts)
-    write_probes(paths, manifest, verdicts, before)
-    if releases:
-        append_journal(paths, "gate_passed", actor, generation=manifest.generation, **verdict)
     progress(f"switching to generation {manifest.generation}")
     answer = KeeperClient(paths).request(
         {

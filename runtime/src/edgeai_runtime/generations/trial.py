@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Callable, Dict, Optional, Tuple
 
 from edgeai_runtime.convert import Conversion, convert_release
 from edgeai_runtime.durable import device_lock
 from edgeai_runtime.environments.venv import is_complete
 from edgeai_runtime.errors import InputError
-from edgeai_runtime.generations.compose import Placed, compose, draft, placed_models
+from edgeai_runtime.generations.compose import Placed, compose, draft, fill, placed_models
 from edgeai_runtime.generations.keeper_client import KeeperClient
 from edgeai_runtime.generations.manifest import Manifest, ModelEntry, load_manifest
 from edgeai_runtime.generations.state import State, read_state
@@ -70,7 +70,7 @@ def trial(
         before, wanted, models = _plan(paths, device, state, release, conversion, environment)
         done = _done(paths, state, wanted, what)
         if done:
-            return done
+            return _mended(paths, device, done, models, conversion)
         composed = compose(paths, device, wanted, models)
         switched = prove_and_switch(paths, composed, models, before, deadline_s, actor, progress)
     number = composed.manifest.generation
@@ -123,6 +123,21 @@ def _done(paths: Paths, state: State, wanted: Manifest, what: str) -> Optional[T
         return None
     sentence = f"{what} is confirmed already, in generation {state.confirmed}"
     return TrialResult(state.confirmed, False, "confirmed", actions=(sentence,))
+
+
+def _mended(
+    paths: Paths,
+    device: Device,
+    done: TrialResult,
+    models: Dict[str, Placed],
+    conversion: Optional[Conversion],
+) -> TrialResult:
+    """What there is instead of a trial; files that were damaged meanwhile are written again."""
+    assert done.generation is not None
+    written = fill(paths, device, load_manifest(paths, done.generation), models)
+    mended = (f"mended {', '.join(written)} of generation {done.generation}",) if written else ()
+    converted = conversion.actions if conversion else ()
+    return replace(done, changed=bool(mended or converted), actions=(*converted, *mended, *done.actions))
 
 
 def _predict(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
 from typing import Any, Callable, Optional
 
@@ -11,6 +12,13 @@ from edgeai_runtime.errors import InputError
 
 _MAX_LINE = 64 << 10
 _MAX_UNREAD = 64 << 10
+
+
+def say_failed(descriptor: int, message: str, damaged: bool) -> None:
+    """Tell whoever started the process why it will not serve, before there is an event loop."""
+    with socket.socket(fileno=os.dup(descriptor)) as channel:
+        line = {"event": "failed", "message": message, "damaged": damaged}
+        channel.sendall(json.dumps(line).encode() + b"\n")
 
 
 class Control(asyncio.Protocol):

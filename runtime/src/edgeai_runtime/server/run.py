@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import List, Optional, Sequence
 
-from edgeai_runtime.errors import BackendError, EdgeAIError, InputError
+from edgeai_runtime.errors import BackendError, DamagedError, EdgeAIError, InputError
 from edgeai_runtime.monitor.sampler import Sampler
 from edgeai_runtime.paths import Paths
 from edgeai_runtime.server.app import App
@@ -80,7 +80,7 @@ class _Process:
             await self._serve()
             self._tell("drained")
         except EdgeAIError as error:
-            self._tell("failed", message=error.message)
+            self._tell("failed", message=error.message, damaged=isinstance(error, DamagedError))
             raise
         except Exception as error:
             _log.exception("the serving process met a mistake of its own")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Dict, Mapping
+from typing import Any, Callable, Dict, Mapping, Optional
 
 from edgeai_runtime.backends.select import open_backend
-from edgeai_runtime.errors import InputError
-from edgeai_runtime.release import Release
+from edgeai_runtime.errors import DamagedError, InputError
+from edgeai_runtime.release import Release, file_sha256
 from edgeai_runtime.serving.model import Model
 from edgeai_runtime.serving.text import read_labels
 from edgeai_runtime.settings import load_toml
@@ -34,20 +34,30 @@ def read_manifest(directory: Path) -> Dict[str, Any]:
     """The manifest.json of a generation. Keys this runtime does not know are left alone: the runtime
     before and the one after write here too. Raises InputError."""
     path = directory / "manifest.json"
+    if not _is_json(path) and _is_json(directory / "manifest.copy.json"):
+        path = directory / "manifest.copy.json"  # the keeper has an alarm for it
     try:
         manifest = json.loads(path.read_bytes())
     except FileNotFoundError:
-        raise InputError(
+        raise DamagedError(
             f"{directory}: no manifest.json, so this is no finished generation; make it again with a trial."
         ) from None
     except ValueError as error:
-        raise InputError(f"{path}: not JSON ({error}); make the generation again with a trial.") from None
+        raise DamagedError(f"{path}: not JSON ({error}); make the generation again with a trial.") from None
     if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
         raise InputError(f"{path}: schema {SCHEMA} is expected here; make the generation again with a trial.")
     for key in ("generation", "models"):
         if key not in manifest:
-            raise InputError(f"{path}: the key '{key}' is missing; make the generation again with a trial.")
+            raise DamagedError(f"{path}: the key '{key}' is missing; make the generation again with a trial.")
     return manifest
+
+
+def _is_json(path: Path) -> bool:
+    try:
+        json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def load_generation(directory: Path, progress: Callable[[str], None] = lambda _: None) -> Generation:
@@ -57,6 +67,7 @@ def load_generation(directory: Path, progress: Callable[[str], None] = lambda _:
     does not answer its warm-up.
     """
     manifest = read_manifest(directory)
+    _prove(directory / "runtime.toml", manifest.get("config"))
     threads = _threads(directory / "runtime.toml", manifest["models"])
     generation = Generation(number=manifest["generation"])
     try:
@@ -73,8 +84,7 @@ def load_generation(directory: Path, progress: Callable[[str], None] = lambda _:
 
 def _load_model(directory: Path, name: str, entry: Mapping[str, Any], threads: int) -> Model:
     manifest = directory / "release.json"
-    if not manifest.is_file():
-        raise _missing(manifest)
+    _prove(manifest, entry.get("release"))
     release = Release.from_json(manifest.read_bytes(), origin=str(manifest))
     if (release.name, release.version) != (name, entry.get("version")):
         raise InputError(
@@ -82,9 +92,11 @@ def _load_model(directory: Path, name: str, entry: Mapping[str, Any], threads: i
             f"{name} {entry.get('version')}; make the generation again with a trial."
         )
     graph = directory / "model.onnx"
-    if not graph.is_file():
-        raise _missing(graph)
-    labels = read_labels(directory / "labels.txt") if release.labels else None
+    _prove(graph, entry.get("artifact"))
+    labels = None
+    if release.labels:
+        _prove(directory / "labels.txt", release.labels.sha256)
+        labels = read_labels(directory / "labels.txt")
     engine = entry.get("engine", "onnxruntime")
     backend = open_backend(engine, graph, threads)
     return Model(name, release.version, engine, backend, release.pipeline, labels)
@@ -96,7 +108,15 @@ def _threads(path: Path, models: Mapping[str, Any]) -> Dict[str, int]:
     return {name: configured.get(name, {}).get("threads", 1) for name in models}
 
 
-def _missing(path: Path) -> InputError:
-    return InputError(
-        f"{path}: missing, or it points to nothing in the store; make the generation again with a trial."
-    )
+def _prove(path: Path, sha256: Optional[str]) -> None:
+    """See that a file is what was measured here (None: nobody said what). Raises DamagedError.
+
+    A flipped bit in a weight would load well and answer wrongly now and then.
+    """
+    if not path.is_file():
+        found = "missing, or it points to nothing in the store"
+    elif sha256 not in (None, file_sha256(path)):
+        found = "damaged, it is not what was measured here"
+    else:
+        return
+    raise DamagedError(f"{path}: {found}; fetch and try its release again.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import List, Mapping
 
+from edgeai_runtime.errors import DamagedError
 from edgeai_runtime.paths import Paths
 from edgeai_runtime.trust.clock import believed_time
 from edgeai_runtime.trust.known import expired_since
@@ -20,7 +21,10 @@ def alarms(paths: Paths, models: Mapping[str, str]) -> List[str]:
             f"The newest bundle that this device has seen expired on {expired:%Y-%m-%d}: it goes on serving "
             "and takes only a fresh one; build one on the workstation and deploy it."
         )
-    reasons = {name: why_revoked(paths, name, version) for name, version in models.items()}
+    try:
+        reasons = {name: why_revoked(paths, name, version) for name, version in models.items()}
+    except DamagedError as error:
+        return [*said, error.message]
     said += [
         f"{name} {models[name]} is served and was revoked ({reason}); roll out another version."
         for name, reason in reasons.items()

@@ -172,13 +172,20 @@ def open_repository(
 
 
 def _updater(metadata: Path, urls: Tuple[str, str], pinned_root: bytes) -> Updater:
+    """Begins with the root that is remembered, or, where the disk spoilt that, with the pinned one again."""
     anchor = metadata / "root.json"
-    if not anchor.exists():
-        anchor.write_bytes(pinned_root)
+    if anchor.exists():
+        with contextlib.suppress(exceptions.RepositoryError):
+            return _updater_from(anchor, urls)
+    anchor.write_bytes(pinned_root)
+    return _updater_from(anchor, urls)
+
+
+def _updater_from(anchor: Path, urls: Tuple[str, str]) -> Updater:
     options: Dict[str, Any] = {}
     if "bootstrap" in inspect.signature(Updater.__init__).parameters:
         options["bootstrap"] = anchor.read_bytes()
-    return Updater(str(metadata), urls[0], target_base_url=urls[1], fetcher=_Fetcher(), **options)
+    return Updater(str(anchor.parent), urls[0], target_base_url=urls[1], fetcher=_Fetcher(), **options)
 
 
 def _remember(metadata: Path, memory: Path) -> None:

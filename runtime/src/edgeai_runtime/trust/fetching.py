@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, List
+from typing import Callable, List, Optional
 
 from edgeai_runtime.durable import append_journal, device_lock, write_atomic
 from edgeai_runtime.errors import InputError, TrustError
@@ -15,11 +15,9 @@ from edgeai_runtime.trust import store
 from edgeai_runtime.trust.client import connect_first, read_pinned_root
 from edgeai_runtime.trust.clock import believed_time
 from edgeai_runtime.trust.depots import Depots
+from edgeai_runtime.trust.records import release_record
 from edgeai_runtime.trust.revoked import NOTHING, TARGET, keep_revoked, reason_in, refuse_revoked, why_revoked
-from edgeai_runtime.trust.space import need_space
-
-# The model prepared, pruned, as the quantizer's own copy, and converted; see `convert`.
-CONVERSION_COPIES = 4
+from edgeai_runtime.trust.space import CONVERSION_COPIES, left_to_fetch, need_space
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,8 @@ def fetch_release(
     """Fetch a release from the device's depots into the store; what is there is not transferred again.
 
     It counts as fetched only once every file is there and proved. `check` predicts, changes nothing.
-    Raises InputError (not provisioned, no recipe for the device's class), TrustError, TransferError.
+    Raises InputError (not provisioned, no recipe for the device's class), TrustError, TransferError,
+    StorageError.
     """
     if check:
         return _fetch(paths, device, name, version, check, progress)
@@ -56,7 +55,7 @@ def fetch_release(
 def load_release(paths: Paths, name: str, version: str) -> Release:
     """A release that was fetched; raises InputError when it was not, TrustError when it was revoked."""
     refuse_revoked(name, version, why_revoked(paths, name, version))
-    record = _record(paths, name, version)
+    record = release_record(paths, name, version)
     if not record.is_file():
         raise InputError(
             f"{name} {version} is not on this device; fetch it first with `edgeai fetch {name} {version}`."
@@ -64,9 +63,14 @@ def load_release(paths: Paths, name: str, version: str) -> Release:
     return Release.from_json(record.read_bytes(), str(record))
 
 
-def _record(paths: Paths, name: str, version: str) -> Path:
-    """The manifest of a fetched release; written last, so that its presence means all files are there."""
-    return paths.trust / "releases" / name / f"{version}.json"
+def _known(record: Path) -> Optional[bytes]:
+    """The manifest as it was fetched before, None where it was not or is damaged."""
+    try:
+        data = record.read_bytes()
+        Release.from_json(data, str(record))
+    except (FileNotFoundError, InputError):
+        return None
+    return data
 
 
 def _fetch(
@@ -91,23 +95,26 @@ def _fetch(
             "build the bundle again."
         )
     release.recipe_for(device.device_class)  # before megabytes are fetched for nothing
-    record = _record(paths, name, version)
-    known = record.read_bytes() if record.is_file() else None
+    record = release_record(paths, name, version)
+    known = _known(record)
     if known not in (None, manifest):
         raise TrustError(
             f"{name} {version} is on this device with other content than in the depot {depot_url}; "
-            "a version never changes, so publish the new content under a new version."
+            "a version never changes, so publish the new content under a new version "
+            f"(or remove {record} if this device's disk spoilt it)."
         )
-    missing = [blob for blob in release.blobs if not store.has_blob(paths, blob.sha256, blob.size)]
+    missing = [blob for blob in release.blobs if not store.is_intact(paths, blob.sha256, blob.size)]
     fetched = sum(blob.size for blob in missing)
     present = sum(blob.size for blob in release.blobs) - fetched
     changed = bool(missing) or known is None
     if missing:
-        conversion = CONVERSION_COPIES * release.model_size
-        need_space(paths, f"{name} {version}", missing, conversion, "to convert it")
+        to_convert = CONVERSION_COPIES * release.model_size
+        needs = {"to fetch": left_to_fetch(paths, missing), "to convert it": to_convert}
+        need_space(paths.store, f"{name} {version}", needs)
     if changed and not check:
         meter = depots.meter(fetched, progress)
         for number, blob in enumerate(missing, 1):
+            store.drop_damaged(paths, blob.sha256)
             depots.fetch_blob(paths, blob.sha256, blob.size, meter)
             if number % 25 == 0 or number == len(missing):
                 progress(f"{number} of {len(missing)} files of {name} {version}")

@@ -23,8 +23,10 @@ def remembered(paths: Paths, role: str) -> Dict[str, Any]:
     try:
         memory = memory_of(paths.trust, paths.root_json.read_bytes())
         signed: Dict[str, Any] = json.loads((memory / f"{role}.json").read_bytes())["signed"]
+        _time(signed["expires"])
+        int(signed["version"])
         return signed
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):  # none yet, or damaged
         return {}
 
 

@@ -6,7 +6,7 @@ import json
 from typing import Dict, Mapping, Optional
 
 from edgeai_runtime.durable import write_atomic
-from edgeai_runtime.errors import TrustError
+from edgeai_runtime.errors import DamagedError, TrustError
 from edgeai_runtime.paths import Paths
 
 TARGET = "revoked.json"  # of a bundle: reasons by version by release; also the name of the copy kept here
@@ -22,11 +22,16 @@ def keep_revoked(paths: Paths, signed: bytes) -> None:
 
 
 def why_revoked(paths: Paths, name: str, version: str) -> Optional[str]:
-    """The reason, None for a release that was not revoked."""
+    """The reason, None for a release that was not revoked. Raises DamagedError."""
+    kept = paths.trust / TARGET
     try:
-        return reason_in((paths.trust / TARGET).read_bytes(), name, version)
+        return reason_in(kept.read_bytes(), name, version)
     except OSError:
         return None
+    except (ValueError, AttributeError):
+        raise DamagedError(
+            f"{kept}: this is no list of revoked releases; `edgeai fetch` of any release brings it again."
+        ) from None
 
 
 def reason_in(signed: bytes, name: str, version: str) -> Optional[str]:

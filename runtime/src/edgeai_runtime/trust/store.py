@@ -44,6 +44,11 @@ def has_blob(paths: Paths, sha256: str, size: int) -> bool:
     return path.is_file() and path.stat().st_size == size
 
 
+def is_intact(paths: Paths, sha256: str, size: int) -> bool:
+    """Whether the blob is there and is still what was proved: reads all of it."""
+    return has_blob(paths, sha256, size) and file_sha256(blob_path(paths, sha256)) == sha256
+
+
 def partial_path(paths: Paths, sha256: str) -> Path:
     """Where what came of a blob lies until it is whole."""
     return paths.store / "partial" / sha256

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Any, Callable, Iterator, Optional, Tuple
 from urllib.parse import unquote, urlsplit
 
-from edgeai_runtime.durable import fsync_directory
+from edgeai_runtime.durable import fsync_directory, writing
 from edgeai_runtime.errors import InputError, TransferError, TrustError
 from edgeai_runtime.release import file_sha256
 from edgeai_runtime.trust import connection
@@ -204,20 +204,15 @@ def fetch(
     What arrived before an interruption lies in `partial`; the next call takes up there, from the same
     depot or from another. Each piece's size goes to `received`, which may wait to keep a rate.
     Returns the bytes that were transferred. Raises TransferError when the depot does not deliver,
-    TrustError when it delivers other content than `sha256`; InputError for a wrong URL.
+    TrustError when it delivers other content than `sha256`; InputError for a wrong URL; StorageError.
     """
-    try:
+    with writing(partial):
         partial.parent.mkdir(parents=True, exist_ok=True)
         open(partial, "ab").close()
         transferred = _fetch_proved(url, partial, sha256, size, received)
         destination.parent.mkdir(parents=True, exist_ok=True)
         partial.replace(destination)
         fsync_directory(destination.parent)
-    except OSError as error:
-        raise TransferError(
-            f"{destination}: cannot be written ({error.strerror}); make room or correct the permissions, "
-            "then run the command again."
-        ) from None
     return transferred
 
 
