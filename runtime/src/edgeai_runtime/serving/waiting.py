@@ -57,19 +57,21 @@ class Waiting:
     def take(self, most: int, overdue: Callable[[Job], bool]) -> List[Job]:
         """The next, and those of the same shapes that fit beside it in `most` rows.
 
-        `overdue` is asked of each that waited too long, and says whether it goes on waiting.
+        `overdue` is asked of each that waited too long, and says whether it goes on waiting,
+        behind the others.
         """
         taken: List[Job] = []
         rows = 0
         now = time.perf_counter()
         for jobs in self._queues.values():
             passed: List[Job] = []
+            late: List[Job] = []
             while jobs and (rows < most or not taken):
                 job = jobs.popleft()
                 if job.expires and job.expires < now:
+                    job.expires = 0.0
                     if overdue(job):
-                        job.expires = 0.0
-                        passed.append(job)
+                        late.append(job)
                     else:
                         self.count -= 1
                 elif not taken or (job.shapes == taken[0].shapes and rows + job.rows <= most):
@@ -79,5 +81,6 @@ class Waiting:
                     passed.append(job)
             if passed:
                 jobs.extendleft(reversed(passed))
+            jobs.extend(late)
         self.count -= len(taken)
-        return taken
+        return taken if taken or not self.count else self.take(most, overdue)
