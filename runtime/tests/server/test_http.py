@@ -14,17 +14,31 @@ from edgeai_runtime.errors import InputError
 from edgeai_runtime.server.http import Answer
 from edgeai_runtime.server.limits import Limits
 from edgeai_runtime.server.listening import Listening, address_of, bind, inherit
-from edgeai_runtime.server.messages import Request, Response
+from edgeai_runtime.server.messages import Head, Reply, Response
 
 Streams = Tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Client = Callable[[], Awaitable[Streams]]
 BOUND_S = 20.0
 
 
-async def mirror(request: Request) -> Response:
+def mirror(head: Head, body: memoryview, reply: Reply) -> None:
     """Answers with what was understood."""
-    told = {"method": request.method, "path": request.path, "size": len(request.body)}
-    return Response(200, json.dumps(told).encode())
+    told = {"method": head.method, "path": head.path, "size": len(body), "sum": sum(body[::100])}
+    reply(Response(200, json.dumps(told).encode()))
+
+
+def slow_mirror(started: asyncio.Event, finish: asyncio.Event) -> Answer:
+    """The mirror, which answers for /slow only when it may finish."""
+
+    def answer(head: Head, body: memoryview, reply: Reply) -> None:
+        if head.path == "/slow":
+            started.set()
+            waiting = asyncio.ensure_future(finish.wait())
+            waiting.add_done_callback(lambda _done: mirror(head, body, reply))
+        else:
+            mirror(head, body, reply)
+
+    return answer
 
 
 def serve(
@@ -70,7 +84,52 @@ def test_a_connection_carries_many_requests() -> None:
             writer.write(b"POST /a?b=c HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size)
             status, headers, told = await read(reader)
             assert (status, headers["connection"]) == (200, "keep-alive")
-            assert told == {"method": "POST", "path": "/a", "size": size}
+            assert (told["method"], told["path"]) == ("POST", "/a")
+            assert told["size"] == size
+
+    serve(scenario)
+
+
+@pytest.mark.parametrize(("size", "split"), [(200, 1), (1000, 60), (100_000, 65_000), (100_000, 10**9)])
+def test_the_same_head_again_has_another_body(size: int, split: int) -> None:
+    """In pieces of any size, and with the next request right behind it."""
+
+    async def scenario(connect: Client, _listening: Listening) -> None:
+        reader, writer = await connect()
+        head = b"POST /same HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n" % size
+        sent = b"".join(head + bytes([number]) * size for number in range(1, 6))
+        for begin in range(0, len(sent), split):
+            writer.write(sent[begin : begin + split])
+            await writer.drain()
+        for number in range(1, 6):
+            told = (await read(reader))[2]
+            assert (told["size"], told["sum"]) == (size, number * len(range(0, size, 100)))
+        writer.write(b"GET /other HTTP/1.1\r\nHost: h\r\n\r\n")
+        assert (await read(reader))[2]["path"] == "/other"
+
+    serve(scenario)
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        b"\r\n\r\nPOST /a HTTP/1.1\r\nContent-Length: 2\r\n\r\nab",
+        b"POST /a HTTP/1.1\nContent-Length: 6\n\nab\r\n\r\n",
+        b"POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n",
+        b"POST /a HTTP/1.1\r\nX: a\r\n b\r\nContent-Length: 2\r\n\r\nab",
+    ],
+    ids=["empty lines before", "bare line ends", "chunked", "folded"],
+)
+def test_a_head_that_is_not_plain_is_read_anew_each_time(first: bytes) -> None:
+    async def scenario(connect: Client, _listening: Listening) -> None:
+        reader, writer = await connect()
+        for _turn in range(3):
+            writer.write(first)
+            status, headers, told = await read(reader)
+            if status != 200:
+                assert headers["connection"] == "close"
+                return
+            assert told["path"] == "/a"
 
     serve(scenario)
 
@@ -131,7 +190,8 @@ def test_an_offer_to_upgrade_is_ignored() -> None:
         offer = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
         for body in (b"", b"hello"):
             writer.write(b"POST /1 HTTP/1.1\r\n" + offer + b"Content-Length: %d\r\n\r\n" % len(body) + body)
-            assert (await read(reader))[2] == {"method": "POST", "path": "/1", "size": len(body)}
+            told = (await read(reader))[2]
+            assert (told["path"], told["size"]) == ("/1", len(body))
 
     serve(scenario)
 
@@ -221,8 +281,8 @@ def test_an_idle_connection_is_closed() -> None:
 
 
 def test_a_client_that_takes_no_answer_is_dropped() -> None:
-    async def large(_request: Request) -> Response:
-        return Response(200, b"x" * 50_000_000)
+    def large(_head: Head, _body: memoryview, reply: Reply) -> None:
+        reply(Response(200, b"x" * 50_000_000))
 
     async def scenario(connect: Client, listening: Listening) -> None:
         _reader, writer = await connect()
@@ -250,12 +310,8 @@ def test_a_client_that_leaves_does_not_disturb_the_others() -> None:
 
     holding: Dict[str, Any] = {}
 
-    async def answer(request: Request) -> Response:
-        if request.path == "/slow":
-            started, finish = holding["events"]
-            started.set()
-            await finish.wait()
-        return await mirror(request)
+    def answer(head: Head, body: memoryview, reply: Reply) -> None:
+        slow_mirror(*holding["events"])(head, body, reply)
 
     serve(scenario, answer)
 
@@ -277,11 +333,8 @@ def test_more_connections_than_allowed_wait_in_the_backlog() -> None:
 def test_draining_answers_what_is_on_its_way_and_takes_nothing_new() -> None:
     holding: Dict[str, Any] = {}
 
-    async def answer(request: Request) -> Response:
-        if request.path == "/slow":
-            holding["started"].set()
-            await holding["finish"].wait()
-        return await mirror(request)
+    def answer(head: Head, body: memoryview, reply: Reply) -> None:
+        slow_mirror(holding["started"], holding["finish"])(head, body, reply)
 
     async def scenario(connect: Client, listening: Listening) -> None:
         holding.update(started=asyncio.Event(), finish=asyncio.Event())

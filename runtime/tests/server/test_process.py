@@ -82,7 +82,7 @@ def test_health_is_answered(url: str, path: str, answer: Any) -> None:
 
 
 def test_the_server_and_its_models_describe_themselves(url: str) -> None:
-    assert requests.get(f"{url}/v2", timeout=BOUND_S).json()["extensions"] == ["binary_tensor_data"]
+    assert "binary_tensor_data" in requests.get(f"{url}/v2", timeout=BOUND_S).json()["extensions"]
     models = requests.get(f"{url}/v2/models", timeout=BOUND_S).json()
     assert {"name": "reader", "version": "1.2.0"} in models
     for path in ("/v2/models/reader", "/v2/models/reader/versions/1.2.0"):
@@ -96,7 +96,7 @@ def test_the_server_and_its_models_describe_themselves(url: str) -> None:
         ("GET", "/v2/nothing", 404, "nothing at /v2/nothing"),
         ("GET", "/v2/models/other", 404, "served are: adder, divider, mill, reader"),
         ("GET", "/v2/models/reader/versions/9.9.9", 404, "version 1.2.0, not 9.9.9"),
-        ("GET", "/v2/models/reader/unload", 404, "/ready and /infer"),
+        ("GET", "/v2/models/reader/unload", 404, "/ready, /infer, /config and /stats"),
         ("GET", "/v2/models/reader/infer", 405, "takes POST, not GET"),
         ("POST", "/v2/health/live", 405, "takes GET, not POST"),
     ],
@@ -149,7 +149,7 @@ def test_binary_tensors_are_answered_too(url: str) -> None:
         ("adder", b"{", {}, 400, "not JSON"),
         ("adder", b"{}", {"Inference-Header-Content-Length": "x"}, 400, "expected a number"),
         ("adder", b"{}", {"Content-Type": "text/html"}, 415, "'text/html', expected image/png"),
-        ("adder", b"{}", {"Content-Encoding": "gzip"}, 415, "compressed"),
+        ("adder", b"{}", {"Content-Encoding": "br"}, 415, "compressed as 'br', expected gzip or deflate"),
     ],
     ids=["no image", "image without pipeline", "no JSON", "header length", "content type", "encoding"],
 )

@@ -55,6 +55,11 @@ def echo(datatype: int, shape: Sequence[Any]) -> bytes:
     )
 
 
+def single(node: Any, datatype: int, shape: Sequence[Any]) -> bytes:
+    """One node from x to y."""
+    return _model([node], [("x", datatype, shape)], [("y", datatype, shape)], {})
+
+
 def divide() -> bytes:
     """y = 1 / x, float32 [N]: 0 gives infinity."""
     return _model(

@@ -3,125 +3,157 @@
 from __future__ import annotations
 
 import logging
-import time
-from typing import Any, List, Optional
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Callable, Dict, List, Mapping, Optional
 from urllib.parse import unquote
 
 from edgeai_runtime import __version__
-from edgeai_runtime.errors import BackendError, EdgeAIError
 from edgeai_runtime.monitor import metrics
 from edgeai_runtime.monitor.sampler import Sampler
-from edgeai_runtime.server import v2
-from edgeai_runtime.server.messages import Refused, Request, Response, error_response, json_response
-from edgeai_runtime.server.worker import Worker
+from edgeai_runtime.server.infer import Inference
+from edgeai_runtime.server.messages import (
+    Handler,
+    Head,
+    Refused,
+    Reply,
+    Response,
+    error_response,
+    json_response,
+)
+from edgeai_runtime.server.v2 import EXTENSIONS, models
+from edgeai_runtime.serving.batching import Batching
+from edgeai_runtime.serving.cache import Cache
 from edgeai_runtime.serving.repository import Generation
 
-# The keeper's own requests carry it: they are no client's, and no figure counts them.
-PROBE_HEADER = "x-edgeai-probe"
-
 _log = logging.getLogger("edgeai.server")
+Answer = Callable[[], Response]
 
 
 class App:
-    """Answers requests for the models of one generation. Models work in threads of their own."""
+    """Answers requests for the models of one generation. It belongs to the event loop."""
 
-    def __init__(self, generation: Generation, sampler: Sampler) -> None:
+    def __init__(
+        self,
+        generation: Generation,
+        sampler: Sampler,
+        batching: Mapping[str, Batching],
+        cache: Optional[Cache],
+    ) -> None:
         self._generation = generation
         self._sampler = sampler
-        self._workers = {name: Worker(model) for name, model in generation.models.items()}
+        self._helpers = ThreadPoolExecutor(max_workers=1, thread_name_prefix="helper")
+        self._models: Dict[str, Inference] = {
+            name: Inference(model, batching[name], cache, sampler, self._helpers)
+            for name, model in generation.models.items()
+        }
 
-    async def answer(self, request: Request) -> Response:
-        """The answer to any request; an error is an answer too."""
+    def answer(self, head: Head, body: memoryview, reply: Reply) -> None:
+        """Answer any request, at once or later; an error is an answer too."""
+        handler = head.handler
         try:
-            return await self._route(request)
+            if handler is None:
+                handler = head.handler = self._resolve(head)
+            handler(body, reply)
         except Refused as refused:
-            return error_response(refused.status, str(refused), refused.headers)
+            reply(error_response(refused.status, str(refused), refused.headers))
         except Exception as error:  # noqa: BLE001 - a mistake of ours must not take the process down
-            _log.exception("%s %s", request.method, request.path)
-            return error_response(
-                500, f"The runtime made a mistake ({type(error).__name__}); please report it with its log."
+            _log.exception("%s %s", head.method, head.path)
+            reply(
+                error_response(
+                    500,
+                    f"The runtime made a mistake ({type(error).__name__}); please report it with its log.",
+                )
             )
 
     def close(self) -> None:
-        """End the workers' threads and free the models."""
-        for worker in self._workers.values():
-            worker.close()
-        self._generation.close()
+        """End all threads and free the models."""
+        for inference in self._models.values():
+            inference.close()
+        self._helpers.shutdown()
 
-    async def _route(self, request: Request) -> Response:
-        parts = [unquote(part) for part in request.path.strip("/").split("/")]
+    def _resolve(self, head: Head) -> Handler:
+        """What answers requests with this head. Raises Refused."""
+        parts = [unquote(part) for part in head.path.strip("/").split("/")]
+        if parts == ["v2", "models", "stats"] and "stats" not in self._models:
+            return _get(head, lambda: json_response({"model_stats": self._statistics(self._models.values())}))
         if parts[:2] == ["v2", "models"] and len(parts) > 2:
-            return await self._model(request, parts[2], parts[3:])
+            return self._model(head, parts[2], parts[3:])
+        if parts == ["v2", "repository", "index"]:
+            _allow(head, "POST")
+            return _now(self._index)
         if parts == ["metrics"]:
-            _allow(request, "GET")
-            text = metrics.render(self._sampler.snapshot(), self._generation.number)
-            return Response(200, text.encode(), metrics.CONTENT_TYPE)
+            return _get(head, self._metrics)
         found = self._server(parts[1:]) if parts[0] == "v2" else None
         if found is None:
-            raise Refused(404, f"There is nothing at {request.path[:200]}; the protocol begins at /v2.")
-        _allow(request, "GET")
-        return json_response(found)
+            raise Refused(404, f"There is nothing at {head.path[:200]}; the protocol begins at /v2.")
+        return _get(head, lambda: json_response(found))
 
     def _server(self, parts: List[str]) -> Optional[Any]:
         if not parts:
-            return {"name": "edgeai", "version": __version__, "extensions": ["binary_tensor_data"]}
+            return {"name": "edgeai", "version": __version__, "extensions": EXTENSIONS}
         if parts == ["health", "live"]:
             return {"live": True}
         if parts == ["health", "ready"]:
             # Requests only ever come here once every model is loaded and warm.
             return {"ready": True}
         if parts == ["models"]:
-            models = [worker.model for worker in self._workers.values()]
-            return [{"name": model.name, "version": model.version} for model in models]
+            served = [inference.model for inference in self._models.values()]
+            return [{"name": model.name, "version": model.version} for model in served]
         return None
 
-    async def _model(self, request: Request, name: str, rest: List[str]) -> Response:
-        """/v2/models/NAME[/versions/VERSION][/ready|/infer]; `rest` is what follows the name."""
-        worker = self._workers.get(name)
-        if worker is None:
-            served = ", ".join(sorted(self._workers)) or "none"
+    def _model(self, head: Head, name: str, rest: List[str]) -> Handler:
+        """/v2/models/NAME[/versions/VERSION][/ready|/infer|/config|/stats]; `rest` follows the name."""
+        inference = self._models.get(name)
+        if inference is None:
+            served = ", ".join(sorted(self._models)) or "none"
             raise Refused(404, f"There is no model '{name[:100]}' here; served are: {served}.")
+        model = inference.model
         if len(rest) >= 2 and rest[0] == "versions":
-            if rest[1] != worker.model.version:
+            if rest[1] != model.version:
                 raise Refused(
-                    404,
-                    f"{name} is served in version {worker.model.version}, not {rest[1][:100]}; ask for it.",
+                    404, f"{name} is served in version {model.version}, not {rest[1][:100]}; ask for it."
                 )
             rest = rest[2:]
-        if not rest:
-            _allow(request, "GET")
-            return json_response(v2.metadata(worker.model))
-        if rest == ["ready"]:
-            _allow(request, "GET")
-            return json_response({"name": name, "ready": True})
         if rest == ["infer"]:
-            _allow(request, "POST")
-            return await self._infer(worker, request)
-        raise Refused(404, f"There is nothing at {request.path[:200]}; a model has /ready and /infer.")
+            _allow(head, "POST")
+            return inference.handler(head)
+        answers: Dict[str, Answer] = {
+            "": lambda: json_response(models.metadata(model)),
+            "ready": lambda: json_response({"name": name, "ready": True}),
+            "config": lambda: json_response(models.config(model, inference.scheduler.batching)),
+            "stats": lambda: json_response({"model_stats": self._statistics([inference])}),
+        }
+        if "/".join(rest) not in answers:
+            raise Refused(
+                404,
+                f"There is nothing at {head.path[:200]}; a model has /ready, /infer, /config and /stats.",
+            )
+        return _get(head, answers["/".join(rest)])
 
-    async def _infer(self, worker: Worker, request: Request) -> Response:
-        counted = PROBE_HEADER not in request.headers
-        started = time.perf_counter()
-        if counted:
-            self._sampler.begin()
-        status = 500
-        try:
-            response = Response(200, await worker.infer(request))
-            status = 200
-            return response
-        except Refused as refused:
-            status = refused.status
-            raise
-        except EdgeAIError as error:
-            status = 500 if isinstance(error, BackendError) else 400
-            if status == 500:
-                _log.error("%s", error.message)
-            return error_response(status, error.message)
-        finally:
-            if counted:
-                self._sampler.end(worker.model.name, status, time.perf_counter() - started)
+    def _statistics(self, wanted: Any) -> List[Any]:
+        return [one.statistics.as_triton(one.model.name, one.model.version) for one in wanted]
+
+    def _index(self) -> Response:
+        served = [inference.model for inference in self._models.values()]
+        return json_response([{"name": m.name, "version": m.version, "state": "READY"} for m in served])
+
+    def _metrics(self) -> Response:
+        text = metrics.render(self._sampler.snapshot(), self._generation.number)
+        return Response(200, text.encode(), metrics.CONTENT_TYPE)
 
 
-def _allow(request: Request, method: str) -> None:
-    if request.method != method:
-        raise Refused(405, f"{request.path[:200]} takes {method}, not {request.method}.", Allow=method)
+def _get(head: Head, answer: Answer) -> Handler:
+    _allow(head, "GET")
+    return _now(answer)
+
+
+def _now(answer: Answer) -> Handler:
+    def handle(_body: memoryview, reply: Reply) -> None:
+        reply(answer())
+
+    return handle
+
+
+def _allow(head: Head, method: str) -> None:
+    if head.method != method:
+        raise Refused(405, f"{head.path[:200]} takes {method}, not {head.method}.", Allow=method)

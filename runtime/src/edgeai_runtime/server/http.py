@@ -4,21 +4,32 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import Awaitable, Callable, Deque, Dict, List, Optional, Union
+from typing import Callable, Deque, Dict, List, NamedTuple, Optional, Tuple, Union
 
 import httptools
 
 from edgeai_runtime.server.limits import Limits
-from edgeai_runtime.server.messages import REASONS, Request, Response, error_response
+from edgeai_runtime.server.messages import REASONS, Head, Reply, Response, error_response
 
-Answer = Callable[[Request], Awaitable[Response]]
+Answer = Callable[[Head, memoryview, Reply], None]
+_JOIN = 16 << 10  # bytes up to which copying an answer is cheaper than a second system call
+_SKIPPABLE = 4 << 10  # bytes of a head that is remembered
+
+
+class _Skipped(NamedTuple):
+    """A head that is known byte for byte, what the parser made of it, and the size of the body behind it."""
+
+    raw: bytes
+    head: Head
+    body: int
 
 
 class Connection(asyncio.Protocol):
     """Parses with httptools and answers through `answer`, which must not raise.
 
     A connection is always waiting for exactly one thing: the client (to begin, to finish a request,
-    to take an answer, to close) under a deadline, or our own answer without one.
+    to take an answer, to close) under a deadline, or our own answer without one. A head that comes
+    again byte for byte, as clients send them, is not parsed again.
     """
 
     def __init__(
@@ -34,10 +45,17 @@ class Connection(asyncio.Protocol):
         self._closed = closed
         self._loop = asyncio.get_running_loop()
         self._timer: Optional[asyncio.TimerHandle] = None
+        self._deadline = 0.0
+        self._overdue: Optional[Callable[[], None]] = None
         self._parser = httptools.HttpRequestParser(self)
         # Whole requests and, behind them, at most one refusal after which the client is not heard.
-        self._queue: Deque[Union[Request, Response]] = deque()
-        self._task: Optional[asyncio.Task[None]] = None
+        self._queue: Deque[Union[Tuple[Head, memoryview], Response]] = deque()
+        self._busy = False  # a request is being answered
+        self._answering = False  # within _next
+        self._skipped: Optional[_Skipped] = None
+        self._chunk = b""  # what the parser is being fed, where a request begins with it
+        self._behind: List[bytes] = []  # what came of the body behind a known head
+        self._left = 0  # bytes of it that are missing
         self._headers: Dict[str, str] = {}
         self._body: List[bytes] = []
         self._draining = False
@@ -68,7 +86,7 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         self._client_done = True
         # A client may close its direction and still read: what is whole gets its answer.
-        return self._task is not None or bool(self._queue)
+        return self._busy or bool(self._queue)
 
     def pause_writing(self) -> None:
         self._writable = False
@@ -78,6 +96,47 @@ class Connection(asyncio.Protocol):
         self._next()
 
     def data_received(self, data: bytes) -> None:
+        if self._deaf:
+            return
+        if self._left:
+            data = self._more_behind(data)
+        elif self._skipped is not None and not self._arriving and data.startswith(self._skipped.raw):
+            data = self._skip(self._skipped, data)
+        if data:
+            self._parse(data)
+        if self._queue and self._busy:
+            # The client sends ahead: let it wait, its requests are answered one at a time.
+            self._transport.pause_reading()
+        elif self._queue:
+            self._next()
+
+    def _skip(self, known: _Skipped, data: bytes) -> bytes:
+        """Take what follows a known head for its body; returns what follows that."""
+        end = len(known.raw) + known.body
+        if len(data) >= end:
+            self._queue.append((known.head, memoryview(data)[len(known.raw) : end]))
+            return data[end:]
+        self._arriving = True
+        self._behind = [data[len(known.raw) :]]
+        self._left = end - len(data)
+        if not self._busy:
+            self._wait(self._limits.arrive_s, self._too_slow)
+        return b""
+
+    def _more_behind(self, data: bytes) -> bytes:
+        """The rest of a body behind a known head; returns what follows it."""
+        assert self._skipped is not None
+        self._behind.append(data[: self._left])
+        taken = len(self._behind[-1])
+        self._left -= taken
+        if not self._left:
+            self._arriving = False
+            self._queue.append((self._skipped.head, memoryview(b"".join(self._behind))))
+            self._behind = []
+        return data[taken:]
+
+    def _parse(self, data: bytes) -> None:
+        self._chunk = b"" if self._arriving else data
         while data and not self._deaf:
             if self._in_head:
                 self._unparsed += len(data)
@@ -90,25 +149,22 @@ class Connection(asyncio.Protocol):
                 self._refuse(400, f"This is not HTTP/1.1 ({error}); send a proper request.")
             if self._in_head and self._unparsed > self._limits.head:
                 self._refuse_head()
+            self._chunk = b""
             data = rest
-        if self._queue and self._task is not None:
-            # The client sends ahead: let it wait, its requests are answered one at a time.
-            self._transport.pause_reading()
-        if self._queue:
-            self._next()
 
     # What httptools tells us.
 
     def on_message_begin(self) -> None:
         self._begin()
         self._arriving = True
-        if self._task is None:
+        if not self._busy:
             self._wait(self._limits.arrive_s, self._too_slow)
 
     def on_url(self, url: bytes) -> None:
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        self._lines += 1
         self._headers_size += len(name) + len(value)
         if self._headers_size > self._limits.head:
             self._refuse_head()
@@ -123,7 +179,7 @@ class Connection(asyncio.Protocol):
         length = self._headers.get("content-length", "0")
         if length.isdecimal() and int(length) > self._limits.body:
             self._refuse_body()
-        elif self._headers.get("expect", "").lower() == "100-continue" and self._task is None:
+        elif self._headers.get("expect", "").lower() == "100-continue" and not self._busy:
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, body: bytes) -> None:
@@ -138,57 +194,77 @@ class Connection(asyncio.Protocol):
         self._in_head = True
         if self._deaf or self._upgrading:
             return
-        request = Request(
-            method=self._parser.get_method().decode("latin-1"),
-            path=self._url.split(b"?", 1)[0].decode("latin-1"),
-            headers=self._headers,
-            body=self._body[0] if len(self._body) == 1 else b"".join(self._body),
-            keep_alive=self._parser.should_keep_alive(),
+        head = Head(
+            self._parser.get_method().decode("latin-1"),
+            self._url.split(b"?", 1)[0].decode("latin-1"),
+            self._headers,
+            self._parser.should_keep_alive(),
+        )
+        self._learn(head)
+        self._queue.append(
+            (head, memoryview(self._body[0] if len(self._body) == 1 else b"".join(self._body)))
         )
         self._body = []
-        self._queue.append(request)
+
+    def _learn(self, head: Head) -> None:
+        """Remember a head that lies whole at the beginning of what was received."""
+        raw, end, _behind = self._chunk.partition(b"\r\n\r\n")
+        self._chunk = b""  # what comes after it in the same piece does not begin there
+        usual = head.keep_alive and not {"transfer-encoding", "expect"} & head.headers.keys()
+        # What the parser forgives (empty lines before, other line ends, folded lines) is left to it.
+        plain = raw.startswith(head.method.encode()) and raw.count(b"\n") == raw.count(b"\r\n") == self._lines
+        length = head.headers.get("content-length", "0")
+        if end and usual and plain and len(raw) < _SKIPPABLE and length.isdecimal():
+            self._skipped = _Skipped(raw + end, head, int(length))
 
     # What the listener tells us.
 
     def drain(self) -> None:
         """Answer what is on its way here, then close."""
         self._draining = True
-        if self._task is None and not self._queue and not self._arriving and not self._finishing:
+        if not self._busy and not self._queue and not self._arriving and not self._finishing:
             self._wait_for_client()
 
     # Answering.
 
     def _next(self) -> None:
-        if self._task is not None or self._finishing:
-            return
-        if not self._queue or not self._writable:
-            self._wait_for_client()
-            return
-        self._stop_waiting()
-        item = self._queue.popleft()
-        if isinstance(item, Response):
-            self._send(item, keep_alive=False)
-        else:
-            self._task = self._loop.create_task(self._answer_to(item))
+        if self._answering:
+            return  # an answer came at once: the loop below goes on with the next request
+        self._answering = True
+        while not self._busy and not self._finishing:
+            if not self._queue or not self._writable:
+                self._wait_for_client()
+                break
+            self._overdue = None
+            item = self._queue.popleft()
+            if isinstance(item, Response):
+                self._send(item, keep_alive=False)
+            else:
+                self._busy = True
+                self._keep_alive = item[0].keep_alive
+                self._answer(item[0], item[1], self._reply)
+        self._answering = False
 
-    async def _answer_to(self, request: Request) -> None:
-        response = await self._answer(request)
-        self._task = None
-        if not self._transport.is_closing():
-            self._send(response, request.keep_alive)
+    def _reply(self, response: Response) -> None:
+        self._busy = False
+        if not self._transport.is_closing() and not self._finishing:
+            self._send(response, self._keep_alive)
 
     def _send(self, response: Response, keep_alive: bool) -> None:
         more = bool(self._queue)
         close = not keep_alive or ((self._draining or self._client_done) and not more)
-        lines = [
-            f"HTTP/1.1 {response.status} {REASONS[response.status]}",
-            f"Content-Type: {response.content_type}",
-            f"Content-Length: {len(response.body)}",
-            f"Connection: {'close' if close else 'keep-alive'}",
-            *(f"{name}: {value}" for name, value in response.headers.items()),
-            "\r\n",
-        ]
-        self._transport.write("\r\n".join(lines).encode("latin-1") + response.body)
+        body = response.body
+        further = "".join([f"{name}: {value}\r\n" for name, value in response.headers.items()])
+        head = (
+            f"HTTP/1.1 {response.status} {REASONS[response.status]}\r\n"
+            f"Content-Type: {response.content_type}\r\nContent-Length: {len(body)}\r\n"
+            f"Connection: {'close' if close else 'keep-alive'}\r\n{further}\r\n"
+        ).encode("latin-1")
+        if len(body) <= _JOIN:
+            self._transport.write(head + body)
+        else:
+            self._transport.write(head)
+            self._transport.write(body)
         if close:
             self._finish()
         else:
@@ -228,6 +304,7 @@ class Connection(asyncio.Protocol):
         self._url = b""
         self._headers = {}
         self._headers_size = 0
+        self._lines = 0
         self._upgrading = False
         self._body = []
         self._body_size = 0
@@ -235,10 +312,28 @@ class Connection(asyncio.Protocol):
     # Waiting for the client.
 
     def _wait(self, seconds: float, then: Callable[[], None]) -> None:
-        self._stop_waiting()
-        self._timer = self._loop.call_later(seconds, then)
+        # A deadline that moves away leaves the timer alone, which looks again when it fires: setting one
+        # anew for every request would cost more than reading the request.
+        self._deadline = self._loop.time() + seconds
+        self._overdue = then
+        if self._timer is not None and self._timer.when() > self._deadline:
+            self._timer.cancel()
+            self._timer = None
+        if self._timer is None:
+            self._timer = self._loop.call_at(self._deadline, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._overdue is None:
+            return
+        if self._loop.time() < self._deadline:
+            self._timer = self._loop.call_at(self._deadline, self._look)
+        else:
+            then, self._overdue = self._overdue, None
+            then()
 
     def _stop_waiting(self) -> None:
+        self._overdue = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

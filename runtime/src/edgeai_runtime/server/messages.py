@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
-from typing import Any, Dict, Optional
+from typing import Any, Callable, Dict, Mapping, Optional
 
 REASONS = {
     200: "OK",
@@ -14,29 +13,48 @@ REASONS = {
     408: "Request Timeout",
     413: "Content Too Large",
     415: "Unsupported Media Type",
+    429: "Too Many Requests",
     431: "Request Header Fields Too Large",
     500: "Internal Server Error",
     503: "Service Unavailable",
 }
 
 
-@dataclass(frozen=True)
-class Request:
-    """A whole request. Header names are lower case; `keep_alive` is what the client wishes."""
-
-    method: str
-    path: str
-    headers: Dict[str, str]
-    body: bytes = b""
-    keep_alive: bool = True
+NO_HEADERS: Mapping[str, str] = {}
 
 
-@dataclass(frozen=True)
+class Head:
+    """Request line and headers, their names in lower case; `keep_alive` is what the client wishes.
+
+    A client that sends the same bytes again is given the same object: what answers such requests is
+    found once and kept in `handler`.
+    """
+
+    __slots__ = ("handler", "headers", "keep_alive", "method", "path")
+
+    def __init__(self, method: str, path: str, headers: Dict[str, str], keep_alive: bool = True) -> None:
+        self.method, self.path, self.headers, self.keep_alive = method, path, headers, keep_alive
+        self.handler: Optional[Handler] = None
+
+
 class Response:
-    status: int
-    body: bytes = b""
-    content_type: str = "application/json"
-    headers: Dict[str, str] = field(default_factory=dict)
+    """`content_type` and `headers` go over the wire as they are, `body` is not changed any more."""
+
+    __slots__ = ("body", "content_type", "headers", "status")
+
+    def __init__(
+        self,
+        status: int,
+        body: bytes = b"",
+        content_type: str = "application/json",
+        headers: Mapping[str, str] = NO_HEADERS,
+    ) -> None:
+        self.status, self.body, self.content_type, self.headers = status, body, content_type, headers
+
+
+Reply = Callable[[Response], None]
+# Answers a body, at once or later, and exactly once.
+Handler = Callable[[memoryview, Reply], None]
 
 
 class Refused(Exception):
@@ -55,5 +73,5 @@ def json_response(value: Any, status: int = 200) -> Response:
 def error_response(status: int, message: str, headers: Optional[Dict[str, str]] = None) -> Response:
     """An error in the form of the V2 protocol: {"error": message}."""
     return Response(
-        status, json.dumps({"error": message}, ensure_ascii=False).encode(), headers=headers or {}
+        status, json.dumps({"error": message}, ensure_ascii=False).encode(), headers=headers or NO_HEADERS
     )

@@ -9,7 +9,7 @@ import socket
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import List, Optional, Sequence
+from typing import Dict, List, Optional, Sequence
 
 from edgeai_runtime.errors import BackendError, DamagedError, EdgeAIError, InputError
 from edgeai_runtime.monitor.sampler import Sampler
@@ -18,6 +18,8 @@ from edgeai_runtime.server.app import App
 from edgeai_runtime.server.control import Control
 from edgeai_runtime.server.limits import Limits
 from edgeai_runtime.server.listening import Listening, address_of, bind, inherit
+from edgeai_runtime.serving.batching import Batching, measure
+from edgeai_runtime.serving.cache import Cache
 from edgeai_runtime.serving.memory import release_freed_memory
 from edgeai_runtime.serving.repository import Generation, load_generation
 
@@ -99,7 +101,7 @@ class _Process:
         listeners = self._listeners()
         generation = await self._load()
         sampler = Sampler({name: model.version for name, model in generation.models.items()})
-        app = App(generation, sampler)
+        app = App(generation, sampler, self._batching, Cache())
         listening = Listening(listeners, app.answer, self._limits)
         heart = asyncio.get_running_loop().create_task(self._beat(sampler))
         try:
@@ -132,8 +134,9 @@ class _Process:
     async def _load(self) -> Generation:
         # In a thread: whoever started us may change their mind while a large model loads.
         with ThreadPoolExecutor(max_workers=1) as thread:
-            loading = asyncio.get_running_loop().run_in_executor(thread, load_generation, self._directory)
-            generation = await loading
+            loop = asyncio.get_running_loop()
+            generation = await loop.run_in_executor(thread, load_generation, self._directory)
+            self._batching = await loop.run_in_executor(thread, _measure, generation)
         release_freed_memory()
         return generation
 
@@ -148,6 +151,14 @@ class _Process:
     def _tell(self, event: str, **fields: object) -> None:
         if self._control is not None:
             self._control.send(event, **fields)
+
+
+def _measure(generation: Generation) -> Dict[str, Batching]:
+    found = {}
+    for name, model in generation.models.items():
+        sample = model.sample()
+        found[name] = Batching() if sample is None else measure(model, sample)
+    return found
 
 
 async def _first(*events: asyncio.Event) -> None:

@@ -34,6 +34,8 @@ class Model:
         self._backend = backend
         self._pipeline = pipeline
         self._labels = labels
+        specs = (*backend.inputs, *backend.outputs)
+        self._batched = all(spec.shape and spec.shape[0] == -1 for spec in specs)
         processing.check(pipeline, f"{name} {version}, pipeline")
         if pipeline.pre and len(backend.inputs) != 1:
             raise InputError(
@@ -50,6 +52,15 @@ class Model:
         return self._backend.outputs
 
     @property
+    def batched(self) -> bool:
+        """Whether its shapes say that the first dimension of all tensors counts the rows of a batch."""
+        return self._batched
+
+    @property
+    def labels(self) -> Optional[Sequence[str]]:
+        return self._labels
+
+    @property
     def takes_images(self) -> bool:
         return bool(self._pipeline.pre)
 
@@ -58,17 +69,23 @@ class Model:
 
         Raises InputError when the tensors are not what the model takes, BackendError when it fails.
         """
-        self._check_feeds(feeds)
-        return self._run(feeds)
+        self.check({name: (datatype_of(array), array.shape) for name, array in feeds.items()})
+        return self.run(feeds)
 
     def infer_image(self, data: bytes) -> Tensors:
         """The bytes of a PNG or JPEG in, the pipeline's answer out. Raises InputError, BackendError."""
+        return self.interpret(self.run(self.prepare(data)))
+
+    def prepare(self, data: bytes) -> Tensors:
+        """An image's bytes to what the model takes. Raises InputError."""
         if not self.takes_images:
             raise InputError(
                 f"{self.name} {self.version} takes no images, its release has no pipeline; send tensors."
             )
-        feeds = {self.inputs[0].name: processing.prepare(self._pipeline, data)}
-        outputs = self._run(feeds)
+        return {self.inputs[0].name: processing.prepare(self._pipeline, data)}
+
+    def interpret(self, outputs: Tensors) -> Tensors:
+        """The model's outputs to the pipeline's answer. Raises BackendError."""
         try:
             return processing.interpret(self._pipeline, outputs, self._labels)
         except BackendError as error:
@@ -82,17 +99,27 @@ class Model:
         Raises BackendError when the model cannot answer.
         """
         started = time.perf_counter()
-        if self.takes_images:
-            self.infer_image(grey_png(64, 64))
-        elif all(-1 not in spec.shape[1:] and spec.datatype != "BYTES" for spec in self.inputs):
-            self._run({spec.name: _zeros(spec) for spec in self.inputs})
+        sample = self.sample()
+        if sample is not None:
+            outputs = self.run(sample)
+            if self.takes_images:
+                self.interpret(outputs)
         return (time.perf_counter() - started) * 1000
+
+    def sample(self) -> Optional[Tensors]:
+        """An input to warm up and measure with; None where the shapes leave open what fits."""
+        if self.takes_images:
+            return self.prepare(grey_png(64, 64))
+        if all(-1 not in spec.shape[1:] and spec.datatype != "BYTES" for spec in self.inputs):
+            return {spec.name: _zeros(spec) for spec in self.inputs}
+        return None
 
     def close(self) -> None:
         """Give the backend's memory back."""
         self._backend.close()
 
-    def _run(self, feeds: Mapping[str, np.ndarray[Any, Any]]) -> Tensors:
+    def run(self, feeds: Mapping[str, np.ndarray[Any, Any]]) -> Tensors:
+        """One inference on tensors that were checked; any thread, one at a time. Raises BackendError."""
         try:
             return self._backend.run(feeds)
         except BackendError as error:
@@ -102,19 +129,18 @@ class Model:
                 "send another input, or roll the release back if inputs like this are to be answered."
             ) from None
 
-    def _check_feeds(self, feeds: Tensors) -> None:
+    def check(self, given: Mapping[str, Tuple[str, Tuple[int, ...]]]) -> None:
+        """That these inputs, by name with datatype and shape, are what the model takes. Raises InputError."""
         specs = {spec.name: spec for spec in self.inputs}
         expected = f"{self.name} {self.version} takes {', '.join(map(str, self.inputs))}"
-        for name in [*specs, *feeds]:
+        for name in [*specs, *given]:
             if name not in specs:
                 raise InputError(f"The input '{name}' is unknown; {expected}.")
-            if name not in feeds:
+            if name not in given:
                 raise InputError(f"The input '{name}' is missing; {expected}.")
-        for name, array in feeds.items():
-            if datatype_of(array) != specs[name].datatype or not specs[name].admits(array.shape):
-                raise InputError(
-                    f"The input '{name}' is {datatype_of(array)} {list(array.shape)}; {expected}."
-                )
+        for name, (datatype, shape) in given.items():
+            if datatype != specs[name].datatype or not specs[name].admits(shape):
+                raise InputError(f"The input '{name}' is {datatype} {list(shape)}; {expected}.")
 
 
 def _zeros(spec: TensorSpec) -> np.ndarray[Any, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import struct
+import sys
 from typing import Any, List, Sequence
 
 import numpy as np
@@ -15,6 +16,7 @@ from edgeai_runtime.errors import InputError
 # The kinds of numpy that a JSON list may turn into, for each kind of datatype asked for.
 _ACCEPTED = {"b": "b", "u": "ui", "i": "ui", "f": "uif", "O": "U"}
 _PIECE = 10_000
+_LITTLE = {name: dtype.newbyteorder("<") for name, dtype in TO_NUMPY.items()}
 
 
 def from_json(name: str, datatype: str, shape: Sequence[int], data: Any) -> np.ndarray[Any, Any]:
@@ -62,10 +64,21 @@ def from_bytes(name: str, datatype: str, shape: Sequence[int], data: memoryview)
         return array.reshape(shape)
     if len(data) % dtype.itemsize:
         raise InputError(f"The input '{name}' has {len(data)} bytes, no whole number of {datatype} values.")
-    array = np.frombuffer(data, dtype=dtype.newbyteorder("<"))
+    array = np.frombuffer(data, dtype=_LITTLE[datatype])
     _check_size(name, shape, array.size)
-    array = np.require(array, dtype=dtype, requirements=["ALIGNED"])
+    if not array.flags.aligned or array.dtype != dtype:
+        array = array.astype(dtype)
     return array.reshape(shape)
+
+
+def to_bytes(array: np.ndarray[Any, Any]) -> bytes:
+    """Raw bytes as `from_bytes` reads them; text is written as UTF-8."""
+    if array.dtype.kind == "O":
+        values = [value if isinstance(value, bytes) else str(value).encode() for value in array.flat]
+        return b"".join([struct.pack("<I", len(value)) + value for value in values])
+    if sys.byteorder == "big":
+        array = array.astype(array.dtype.newbyteorder("<"))
+    return array.tobytes()
 
 
 def to_json(array: np.ndarray[Any, Any]) -> str:

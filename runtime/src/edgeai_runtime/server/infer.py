@@ -1,0 +1,304 @@
+"""An inference request, from its bytes to the bytes of its answer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, Callable, Optional
+
+from edgeai_runtime.backends.base import Tensors
+from edgeai_runtime.errors import EdgeAIError, InputError
+from edgeai_runtime.monitor.sampler import Sampler
+from edgeai_runtime.server import encodings
+from edgeai_runtime.server.messages import Handler, Head, Refused, Reply, Response, error_response
+from edgeai_runtime.server.v2 import requests
+from edgeai_runtime.server.v2.requests import Asked, Given
+from edgeai_runtime.server.v2.responses import Writer
+from edgeai_runtime.serving.batching import Batching
+from edgeai_runtime.serving.cache import Cache, Question
+from edgeai_runtime.serving.model import Model
+from edgeai_runtime.serving.scheduler import Busy, Overdue, Scheduler
+from edgeai_runtime.serving.statistics import Statistics
+from edgeai_runtime.serving.waiting import Outcome
+
+# The keeper's own requests carry it: they are no client's, and no figure counts them.
+PROBE_HEADER = "x-edgeai-probe"
+
+_IMAGES = ("image/png", "image/jpeg")
+_TENSORS = ("application/json", "application/octet-stream", "")
+_REMEMBERED = 32  # the JSON of so many requests
+_QUICK = 8 << 10  # bytes of JSON, or values to be written as JSON, that take less time than a helper would
+_PICTURE = Asked((Given("image", "BYTES", (1,)),))
+
+_log = logging.getLogger("edgeai.server")
+
+
+class Inference:
+    """What all requests for one model share. It belongs to the event loop; `helpers` do what takes time."""
+
+    def __init__(
+        self,
+        model: Model,
+        batching: Batching,
+        cache: Optional[Cache],
+        sampler: Sampler,
+        helpers: ThreadPoolExecutor,
+    ) -> None:
+        self.model, self.cache, self.sampler, self.helpers = model, cache, sampler, helpers
+        self.statistics = Statistics()
+        self.scheduler = Scheduler(model, batching, self.statistics)
+        self.writer = Writer(model.name, model.version, model.labels, model.batched)
+        self.loop = asyncio.get_running_loop()
+        self._known: OrderedDict[bytes, Asked] = OrderedDict()
+
+    def handler(self, head: Head) -> Handler:
+        """What answers requests with this head."""
+        counted = PROBE_HEADER not in head.headers
+        packed = wanted = ""
+        refused: Optional[Refused] = None
+        size: Optional[int] = None
+        kind = head.headers.get("content-type", "").split(";")[0].strip().lower()
+        try:
+            if kind not in (*_IMAGES, *_TENSORS):
+                known = ", ".join((*_IMAGES, *_TENSORS[:-1]))
+                raise Refused(415, f"The content type is '{kind}', expected {known}.")
+            packed, wanted = encodings.of_request(head.headers), encodings.for_answer(head.headers)
+            size = _json_size(head)
+        except Refused as refusal:
+            refused = refusal
+
+        def handle(body: memoryview, reply: Reply) -> None:
+            exchange = _Exchange(self, reply, counted, wanted)
+            begin = exchange.picture if kind in _IMAGES else partial(exchange.tensors, size)
+            if refused is not None:
+                exchange.fail(refused)
+            elif packed:
+                exchange.aside(partial(encodings.unpack, body, packed), begin)
+            else:
+                exchange.step(begin, body)
+
+        return handle
+
+    def close(self) -> None:
+        """End the model's thread and free the model."""
+        self.scheduler.close()
+        self.model.close()
+
+    def known(self, text: bytes) -> Optional[Asked]:
+        """What a request's JSON says, where it was read and checked before."""
+        return self._known.get(text)
+
+    def check(self, asked: Asked, text: bytes) -> None:
+        """That the model takes and gives what is asked. Raises InputError."""
+        self.model.check({given.name: (given.datatype, given.shape) for given in asked.inputs})
+        self.writer.check(asked, [spec.name for spec in self.model.outputs])
+        if text and asked.reusable and asked.id is None:
+            self._known[text] = asked
+            if len(self._known) > _REMEMBERED:
+                self._known.popitem(last=False)
+
+
+class _Exchange:
+    """One request on its way to its one answer. Its steps run in the event loop, but for what is `aside`."""
+
+    __slots__ = ("_asked", "_counted", "_encoding", "_inference", "_picture", "_reply", "_settle", "_started")
+
+    def __init__(self, inference: Inference, reply: Reply, counted: bool, encoding: str) -> None:
+        self._inference, self._reply, self._counted, self._encoding = inference, reply, counted, encoding
+        self._started = time.perf_counter()
+        self._asked = _PICTURE
+        self._picture = False  # the pipeline is gone through
+        self._settle: Optional[Callable[[Any], None]] = None
+        if counted:
+            inference.sampler.begin()
+
+    def step(self, work: Callable[[Any], None], result: Any) -> None:
+        """Go on with a result; a mistake is an outcome too."""
+        try:
+            work(result)
+        except Exception as error:  # noqa: BLE001 - every request is answered
+            self.fail(error)
+
+    def aside(self, work: Callable[[], Any], then: Callable[[Any], None]) -> None:
+        """Have a helper do some work, then go on with its result."""
+        loop = self._inference.loop
+
+        def run() -> None:
+            try:
+                result = work()
+            except Exception as error:  # noqa: BLE001 - it is told to whoever asked
+                loop.call_soon_threadsafe(self.fail, error)
+            else:
+                loop.call_soon_threadsafe(self.step, then, result)
+
+        self._inference.helpers.submit(run)
+
+    # What is asked.
+
+    def tensors(self, json_size: Optional[int], body: memoryview) -> None:
+        """A V2 request; `json_size` bytes of it are JSON: None all, 0 a single tensor's bytes."""
+        if json_size == 0:
+            asked = requests.raw(self._inference.model.inputs, len(body))
+            self._inference.check(asked, b"")
+            self._ask(asked, body)
+            return
+        size = len(body) if json_size is None else json_size
+        if size > len(body):
+            raise InputError(
+                f"Inference-Header-Content-Length is {size}, the body has {len(body)} bytes; "
+                "correct one of them."
+            )
+        text, behind = bytes(body[:size]), body[size:]
+        asked_before = self._inference.known(text)
+        if asked_before is not None:
+            self._ask(asked_before, behind)
+        elif size <= _QUICK:
+            self._read(text, behind, requests.decode(text))
+        else:
+            self.aside(partial(requests.decode, text), partial(self._read, text, behind))
+
+    def picture(self, body: memoryview) -> None:
+        """An image file for the pipeline."""
+        self._picture = True
+        data = bytes(body)
+        if not self._found(Question((self._inference.model.name, "image"), (data,))):
+            self.aside(partial(self._inference.model.prepare, data), self._submit)
+
+    def _read(self, text: bytes, behind: memoryview, asked: Asked) -> None:
+        if self._inference.model.takes_images and [given.datatype for given in asked.inputs] == ["BYTES"]:
+            self._asked = asked
+            self.picture(_picture_in(asked, behind))
+        else:
+            self._inference.check(asked, text)
+            self._ask(asked, behind)
+
+    def _ask(self, asked: Asked, behind: memoryview) -> None:
+        self._asked = asked
+        if self._inference.cache is not None and self._counted:
+            parts = (bytes(behind), *asked.values())
+            if self._found(Question((self._inference.model.name, asked.meta), parts)):
+                return
+            behind = memoryview(parts[0])  # the copy that is kept anyway
+        self._submit(asked.feeds(behind))
+
+    # What is answered.
+
+    def _found(self, question: Question) -> bool:
+        """Whether the answer is there, or on its way for somebody else who asked the same."""
+        cache = self._inference.cache
+        if cache is None or not self._counted:
+            return False
+        fingerprint = question.fingerprint()
+        answer = cache.find(question, fingerprint)
+        if answer is not None:
+            self._inference.statistics.hits += 1
+            self._answer(answer)
+            return True
+        if cache.join(question, fingerprint, self._answer):
+            self._inference.statistics.hits += 1
+            return True
+        self._inference.statistics.misses += 1
+        self._settle = partial(cache.settle, question, fingerprint, self._answer)
+        return False
+
+    def _submit(self, feeds: Tensors) -> None:
+        done = self._interpret if self._picture else self._outcome
+        asked = self._asked
+        self._inference.scheduler.submit(feeds, done, asked.priority, asked.timeout_us)
+
+    def _interpret(self, outcome: Outcome) -> None:
+        if isinstance(outcome, Exception):
+            self._outcome(outcome)
+        else:
+            self.aside(partial(self._inference.model.interpret, outcome), self._outcome)
+
+    def fail(self, error: Exception) -> None:
+        self._outcome(error)
+
+    def _outcome(self, outcome: Any) -> None:
+        """Tensors or an error, for us and for all who asked the same meanwhile."""
+        settle, self._settle = self._settle, None
+        if settle is None:
+            self._answer(outcome)
+        else:
+            settle(outcome)
+
+    def _answer(self, outcome: Any) -> None:
+        if isinstance(outcome, Exception):
+            self._finish(_failure(outcome))
+            return
+        try:
+            self._write(outcome)
+        except Exception as error:  # noqa: BLE001 - every request is answered
+            self._finish(_failure(error))
+
+    def _write(self, outputs: Tensors) -> None:
+        writer, asked = self._inference.writer, self._asked
+        if self._picture:
+            writer.check(asked, list(outputs))
+        values = 0 if asked.binary else sum([array.size for array in outputs.values()])
+        if values <= _QUICK and not self._encoding:
+            self._finish(writer.write(outputs, asked))
+            return
+
+        def work() -> Response:
+            try:
+                return encodings.pack(writer.write(outputs, asked), self._encoding)
+            except Exception as error:  # noqa: BLE001
+                return _failure(error)
+
+        self.aside(work, self._finish)
+
+    def _finish(self, response: Response) -> None:
+        if self._counted:
+            seconds = time.perf_counter() - self._started
+            model = self._inference.model.name
+            self._inference.sampler.end(model, response.status, seconds)
+            self._inference.statistics.answered(seconds, response.status == 200)
+        self._reply(response)
+
+
+def _picture_in(asked: Asked, behind: memoryview) -> memoryview:
+    """The picture in a request that holds it as a BYTES element. Raises InputError."""
+    (given,) = asked.inputs
+    if given.data is not None:
+        raise InputError(f"The input '{given.name}' is a picture in JSON; send its bytes behind the JSON.")
+    if any(side != 1 for side in given.shape):
+        raise InputError(
+            f"The input '{given.name}' has the shape {list(given.shape)}; send one picture a request."
+        )
+    if len(behind) != given.size or int.from_bytes(behind[:4], "little") != len(behind) - 4:
+        raise InputError(
+            f"The input '{given.name}' is no single element of {given.size} bytes; "
+            "send 4 bytes of length and the picture."
+        )
+    return behind[4:]
+
+
+def _failure(error: Exception) -> Response:
+    if isinstance(error, (Busy, Overdue)):
+        return error_response(429, error.message)
+    if isinstance(error, InputError):
+        return error_response(400, error.message)
+    if isinstance(error, Refused):
+        return error_response(error.status, str(error), error.headers)
+    if isinstance(error, EdgeAIError):
+        _log.error("%s", error.message)
+        return error_response(500, error.message)
+    _log.error("an inference request", exc_info=error)
+    return error_response(
+        500, f"The runtime made a mistake ({type(error).__name__}); please report it with its log."
+    )
+
+
+def _json_size(head: Head) -> Optional[int]:
+    value = head.headers.get("inference-header-content-length")
+    if value is None:
+        return None
+    if not value.isdecimal():
+        raise Refused(400, f"Inference-Header-Content-Length is '{value[:40]}', expected a number of bytes.")
+    return int(value)

@@ -1,0 +1,56 @@
+"""What a model says of itself: metadata, and its configuration in Triton's terms."""
+
+from __future__ import annotations
+
+from typing import Any, Dict
+
+from edgeai_runtime.backends.base import TensorSpec
+from edgeai_runtime.serving.batching import Batching
+from edgeai_runtime.serving.model import Model
+
+
+def metadata(model: Model) -> Dict[str, Any]:
+    """What a model takes and gives when it is sent tensors."""
+    return {
+        "name": model.name,
+        "versions": [model.version],
+        "platform": f"{model.engine}_onnx",
+        "inputs": [_describe(spec) for spec in model.inputs],
+        "outputs": [_describe(spec) for spec in model.outputs],
+    }
+
+
+def config(model: Model, batching: Batching) -> Dict[str, Any]:
+    """The ModelConfig message in JSON, as far as it applies
+    (https://github.com/triton-inference-server/common, protobuf/model_config.proto).
+    """
+    batched = batching.max_batch_size > 1
+    told = {
+        "name": model.name,
+        "platform": f"{model.engine}_onnx",
+        "backend": model.engine,
+        "version_policy": {"latest": {"num_versions": 1}},
+        "max_batch_size": batching.max_batch_size if batched else 0,
+        "input": [_tensor(spec, batched) for spec in model.inputs],
+        "output": [_tensor(spec, batched) for spec in model.outputs],
+        "instance_group": [{"name": model.name, "kind": "KIND_CPU", "count": 1}],
+        "parameters": {"batching": {"string_value": batching.why}},
+    }
+    if batched:
+        told["dynamic_batching"] = {
+            "preferred_batch_size": list(batching.preferred),
+            "max_queue_delay_microseconds": batching.max_queue_delay_us,
+            "priority_levels": batching.priority_levels if batching.priority_levels > 1 else 0,
+            "default_priority_level": batching.default_priority if batching.priority_levels > 1 else 0,
+        }
+    return told
+
+
+def _describe(spec: TensorSpec) -> Dict[str, Any]:
+    return {"name": spec.name, "datatype": spec.datatype, "shape": list(spec.shape)}
+
+
+def _tensor(spec: TensorSpec, batched: bool) -> Dict[str, Any]:
+    """Of a model that is batched the first dimension goes without saying."""
+    kind = "STRING" if spec.datatype == "BYTES" else spec.datatype
+    return {"name": spec.name, "data_type": f"TYPE_{kind}", "dims": list(spec.shape[1 if batched else 0 :])}

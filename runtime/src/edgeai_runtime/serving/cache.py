@@ -1,0 +1,106 @@
+"""Answers that were given before, by what was asked."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any, Callable, Dict, Hashable, List, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+
+from edgeai_runtime.backends.base import Tensors
+
+LIMIT = 100_000_000  # bytes
+SAMPLES = 16  # bytes that are looked at to find an entry
+OVERHEAD = 1000  # bytes that an entry takes besides, about
+
+
+class Question(NamedTuple):
+    """All that an answer depends on within one model: `meta` (names, datatypes, shapes, outputs wanted,
+    parameters) and the inputs' bytes.
+    """
+
+    meta: Hashable
+    data: Tuple[bytes, ...]
+
+    def fingerprint(self) -> int:
+        """Finds an entry; whether it is the same question is decided by all bytes."""
+        return hash((self.meta, *[(len(part), part[:: max(1, len(part) // SAMPLES)]) for part in self.data]))
+
+
+class _Entry(NamedTuple):
+    question: Question
+    answer: Tensors
+    size: int
+
+
+class Cache:
+    """The least recently used go first when `limit` bytes are full. It belongs to the event loop.
+
+    A question is compared with the one that was answered byte for byte, which is surer than any digest of
+    it and forty times as fast; what that costs is that the question is kept, and counted, with its answer.
+    The same question that is being answered already is not asked twice.
+    """
+
+    def __init__(self, limit: int = LIMIT) -> None:
+        self.limit = limit
+        self.size = 0
+        self.hits = self.misses = self.evictions = 0
+        self._entries: OrderedDict[int, _Entry] = OrderedDict()
+        self._asked: Dict[int, Tuple[Question, List[Callable[[Any], None]]]] = {}
+
+    def find(self, question: Question, fingerprint: int) -> Optional[Tensors]:
+        """The answer that was given, or None."""
+        entry = self._entries.get(fingerprint)
+        if entry is None or entry.question != question:
+            return None
+        self._entries.move_to_end(fingerprint)
+        self.hits += 1
+        return entry.answer
+
+    def join(self, question: Question, fingerprint: int, done: Callable[[Any], None]) -> bool:
+        """Whether it is being answered already; then `done` gets the same answer.
+
+        Where it is not, whoever asks has to `settle` it.
+        """
+        waiting = self._asked.get(fingerprint)
+        if waiting is None:
+            self.misses += 1
+            self._asked[fingerprint] = (question, [done])
+            return False
+        if waiting[0] != question:
+            self.misses += 1
+            return False
+        self.hits += 1
+        waiting[1].append(done)
+        return True
+
+    def settle(self, question: Question, fingerprint: int, done: Callable[[Any], None], answer: Any) -> None:
+        """Tell all who wait what the answer is, and keep it unless it is an error."""
+        waiting = self._asked.get(fingerprint)
+        everyone: Sequence[Callable[[Any], None]] = [done]
+        if waiting is not None and waiting[0] is question:
+            everyone = self._asked.pop(fingerprint)[1]
+        if not isinstance(answer, Exception):
+            self._keep(question, fingerprint, answer)
+        for one in everyone:
+            one(answer)
+
+    def _keep(self, question: Question, fingerprint: int, answer: Tensors) -> None:
+        # A row of a batch is a view that would keep the whole batch.
+        kept = {name: value if value.base is None else value.copy() for name, value in answer.items()}
+        size = OVERHEAD + sum(map(len, question.data)) + sum(map(_size, kept.values()))
+        if size > self.limit:
+            return
+        old = self._entries.pop(fingerprint, None)
+        self.size += size - (old.size if old else 0)
+        self._entries[fingerprint] = _Entry(question, kept, size)
+        while self.size > self.limit:
+            _fingerprint, leaving = self._entries.popitem(last=False)
+            self.size -= leaving.size
+            self.evictions += 1
+
+
+def _size(array: np.ndarray[Any, Any]) -> int:
+    if array.dtype.kind == "O":
+        return sum(len(value) for value in array.flat)
+    return array.nbytes

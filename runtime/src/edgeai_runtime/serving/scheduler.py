@@ -1,0 +1,219 @@
+"""From requests to inferences: what queued up while the last one ran goes together into the next."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+import threading
+import time
+from typing import Any, Callable, List, Mapping, Optional, Sequence
+
+import numpy as np
+
+from edgeai_runtime.backends.base import Tensors
+from edgeai_runtime.errors import BackendError, EdgeAIError
+from edgeai_runtime.serving.batching import Batching, measure
+from edgeai_runtime.serving.model import Model
+from edgeai_runtime.serving.statistics import Statistics
+from edgeai_runtime.serving.waiting import Job, Outcome, Waiting
+
+# A model in the event loop that takes this long, so often, gets a thread after all.
+TOO_LONG_S, TOO_OFTEN = 0.01, 10
+_log = logging.getLogger("edgeai.server")
+
+
+class Busy(EdgeAIError):
+    """More requests wait than the model's queue holds."""
+
+    kind = "busy"
+
+
+class Overdue(EdgeAIError):
+    """A request waited longer than it may."""
+
+    kind = "overdue"
+
+
+class Scheduler:
+    """The queue of one model; it belongs to the event loop.
+
+    A model that takes less time than handing it to a thread would runs in the loop itself, everything
+    else in a thread of its own. Nothing ever waits while the model is idle, unless a delay was asked for.
+    `measured` is told what was found out with the first request, where nothing was known before.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        batching: Batching,
+        statistics: Statistics,
+        measured: Callable[[Batching], None] = lambda batching: None,
+    ) -> None:
+        self.model, self.batching, self.statistics = model, batching, statistics
+        self._measured = measured
+        self._loop = asyncio.get_running_loop()
+        self._waiting = Waiting()
+        self._flushing = False
+        self._delayed: Optional[asyncio.TimerHandle] = None
+        self._running = False
+        self._batches: queue.SimpleQueue[Optional[List[Job]]] = queue.SimpleQueue()
+        self._thread: Optional[threading.Thread] = None
+        self._slow = 0
+
+    def submit(
+        self, feeds: Tensors, done: Callable[[Outcome], None], priority: int = 0, timeout_us: int = 0
+    ) -> None:
+        """Have an inference made; `done` is called in the event loop.
+
+        The higher the number of a priority the later its turn, 0 is the model's default; a request that
+        waited `timeout_us` (0: the model's default, or for ever) is not begun any more.
+        """
+        batching, waiting = self.batching, self._waiting
+        if batching.queue_size and waiting.count >= batching.queue_size:
+            self.statistics.rejected += 1
+            done(Busy(f"{self.model.name}: {waiting.count} requests wait already; send it again later."))
+            return
+        job = Job(feeds, done, self.model.batched, timeout_us or batching.timeout_us)
+        waiting.put(job, min(priority or batching.default_priority, batching.priority_levels))
+        if not self._running and not self._flushing:
+            # In the next turn of the loop: what has arrived by then on other connections comes along.
+            self._flushing = True
+            self._loop.call_soon(self._flush)
+
+    def close(self) -> None:
+        """End the thread, after what it runs now."""
+        if self._thread is not None:
+            self._batches.put(None)
+            self._thread.join()
+
+    def _flush(self) -> None:
+        self._flushing = False
+        waiting = self._waiting
+        if self._running or not waiting.count or (self.batching.max_queue_delay_us and self._delay()):
+            return
+        jobs = waiting.take(self.batching.batch_of(waiting.count), self._overdue)
+        if not jobs:
+            return
+        if not self.batching.inline:
+            self._running = True
+            self._hand_over(jobs)
+            return
+        outcomes = self._run(jobs)
+        if waiting.count:
+            self._flushing = True
+            self._loop.call_soon(self._flush)
+        _tell(jobs, outcomes)
+
+    def _delay(self) -> bool:
+        """Whether to wait for more; a timer then goes on."""
+        if self._waiting.count >= self.batching.wanted:
+            return False
+        if self._delayed is None:
+            due = self._waiting.oldest() + self.batching.max_queue_delay_us / 1e6
+            remaining = due - time.perf_counter()
+            if remaining <= 0:
+                return False
+            self._delayed = self._loop.call_later(remaining, self._delayed_enough)
+        return True
+
+    def _delayed_enough(self) -> None:
+        self._delayed = None
+        self._flush()
+
+    def _overdue(self, job: Job) -> bool:
+        if self.batching.timeout_action == "delay":
+            return True
+        self.statistics.rejected += 1
+        waited = (time.perf_counter() - job.arrived) * 1e3
+        job.done(Overdue(f"{self.model.name}: the request waited {waited:.0f} ms, longer than it may."))
+        return False
+
+    def _run(self, jobs: Sequence[Job]) -> List[Outcome]:
+        begun = time.perf_counter()
+        outcomes = _run(self.model, jobs)
+        ended = time.perf_counter()
+        self.statistics.executed(jobs, begun, ended)
+        if ended - begun > TOO_LONG_S and self.batching.inline:
+            self._slow += 1
+            if self._slow >= TOO_OFTEN:
+                self.batching = self.batching.in_thread("it took longer than was measured")
+        return outcomes
+
+    # The model's own thread.
+
+    def _hand_over(self, jobs: List[Job]) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name=self.model.name, daemon=True)
+            self._thread.start()
+        self._batches.put(jobs)
+
+    def _work(self) -> None:
+        while True:
+            jobs = self._batches.get()
+            if jobs is None:
+                return
+            outcomes = self._run(jobs)
+            if self.batching.known:
+                self._loop.call_soon_threadsafe(self._ran, jobs, outcomes)
+                continue
+            # Whoever asked first has an answer before it is found out what to do with the next.
+            self._loop.call_soon_threadsafe(_tell, jobs, outcomes)
+            sample = {
+                name: array[:1] if self.model.batched else array for name, array in jobs[0].feeds.items()
+            }
+            failed = isinstance(outcomes[0], EdgeAIError)
+            found = self.batching if failed else self.batching.found(measure(self.model, sample))
+            self._loop.call_soon_threadsafe(self._adopt, found)
+
+    def _ran(self, jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> None:
+        self._running = False
+        # The model goes on before answers are written: it shall not wait for them.
+        self._flush()
+        _tell(jobs, outcomes)
+
+    def _adopt(self, batching: Batching) -> None:
+        if batching is not self.batching:
+            self.batching = batching
+            self._measured(batching)
+        self._running = False
+        self._flush()
+
+
+def _tell(jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> None:
+    for job, outcome in zip(jobs, outcomes):
+        job.done(outcome)
+
+
+def _run(model: Model, jobs: Sequence[Job]) -> List[Outcome]:
+    """One inference for all; where it fails one for each, so that nobody fails for another."""
+    try:
+        if len(jobs) == 1:
+            return [model.run(jobs[0].feeds)]
+        return split(model.run(join([job.feeds for job in jobs])), [job.rows for job in jobs])
+    except EdgeAIError as error:
+        if len(jobs) == 1:
+            return [error]
+    except Exception as error:  # noqa: BLE001 - a mistake of ours must not take the thread down
+        _log.exception("%s", model.name)
+        failure = f"The runtime made a mistake ({type(error).__name__}); please report it with its log."
+        return [BackendError(failure)] * len(jobs)
+    return [outcome for job in jobs for outcome in _run(model, [job])]
+
+
+def join(feeds: Sequence[Mapping[str, np.ndarray[Any, Any]]]) -> Tensors:
+    """Tensors that differ in their first dimension alone, one behind the other in it."""
+    return {name: np.concatenate([feed[name] for feed in feeds]) for name in feeds[0]}
+
+
+def split(outputs: Tensors, rows: Sequence[int]) -> List[Outcome]:
+    """The rows of each request, as views. Raises BackendError where the outputs have other rows."""
+    for name, array in outputs.items():
+        if array.shape[:1] != (sum(rows),):
+            raise BackendError(f"its output '{name}' is {list(array.shape)} for a batch of {sum(rows)}")
+    told: List[Outcome] = []
+    begin = 0
+    for count in rows:
+        told.append({name: array[begin : begin + count] for name, array in outputs.items()})
+        begin += count
+    return told

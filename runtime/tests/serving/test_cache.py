@@ -1,0 +1,94 @@
+"""The same question has the same answer, and is worked on once."""
+
+from __future__ import annotations
+
+from typing import Any, List
+
+import numpy as np
+
+from edgeai_runtime.errors import BackendError
+from edgeai_runtime.serving.cache import OVERHEAD, Cache, Question
+
+
+def question(data: bytes, meta: str = "adder") -> Question:
+    return Question(meta, (data,))
+
+
+def answer(value: float = 1.0) -> Any:
+    return {"y": np.asarray([value], np.float32)}
+
+
+def put(cache: Cache, asked: Question, given: Any) -> List[Any]:
+    """Ask, and settle it; what was told."""
+    told: List[Any] = []
+    assert not cache.join(asked, asked.fingerprint(), told.append)
+    cache.settle(asked, asked.fingerprint(), told.append, given)
+    return told
+
+
+def find(cache: Cache, asked: Question) -> Any:
+    return cache.find(asked, asked.fingerprint())
+
+
+def test_what_was_answered_is_found_again() -> None:
+    cache = Cache()
+    given = answer()
+    assert put(cache, question(b"abc"), given) == [given]
+    assert find(cache, question(b"abc"))["y"].tolist() == [1.0]
+    assert (cache.hits, cache.misses) == (1, 1)
+
+
+def test_another_question_is_another_whatever_it_differs_in() -> None:
+    cache = Cache()
+    put(cache, question(bytes(100_000)), answer())
+    for position in (0, 1, 50_001, 99_999):
+        other = bytearray(100_000)
+        other[position] = 1
+        assert find(cache, question(bytes(other))) is None
+    assert find(cache, question(bytes(100_000), "divider")) is None
+    assert find(cache, Question("adder", (bytes(50_000), bytes(50_000)))) is None
+
+
+def test_the_same_question_meanwhile_waits_for_the_one_answer() -> None:
+    cache = Cache()
+    asked, told = question(b"abc"), []  # type: ignore[var-annotated]
+    assert not cache.join(asked, asked.fingerprint(), told.append)
+    again = question(b"abc")
+    assert cache.join(again, again.fingerprint(), told.append)
+    given = answer()
+    cache.settle(asked, asked.fingerprint(), told.append, given)
+    assert told == [given, given]
+
+
+def test_a_failure_is_told_to_all_and_not_kept() -> None:
+    cache = Cache()
+    failure = BackendError("it fails")
+    assert put(cache, question(b"abc"), failure) == [failure]
+    assert find(cache, question(b"abc")) is None
+    assert put(cache, question(b"abc"), answer())
+
+
+def test_the_least_recently_used_go_first() -> None:
+    size = OVERHEAD + 100 + 4
+    cache = Cache(3 * size)
+    asked = [question(bytes([number]) * 100) for number in range(4)]
+    for one in asked[:3]:
+        put(cache, one, answer())
+    assert find(cache, asked[0])
+    put(cache, asked[3], answer())
+    assert [find(cache, one) is not None for one in asked] == [True, False, True, True]
+    assert (cache.evictions, cache.size) == (1, 3 * size)
+
+
+def test_what_is_larger_than_the_cache_is_not_kept() -> None:
+    cache = Cache(10_000)
+    put(cache, question(bytes(20_000)), answer())
+    assert (find(cache, question(bytes(20_000))), cache.size) == (None, 0)
+
+
+def test_a_row_does_not_keep_its_batch() -> None:
+    cache = Cache()
+    batch = np.zeros((32, 1000), np.float32)
+    put(cache, question(b"abc"), {"y": batch[3:4]})
+    assert cache.size == OVERHEAD + 3 + 4000
+    assert find(cache, question(b"abc"))["y"].base is None
