@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from pathlib import Path
 from typing import Any, List, Tuple
 
@@ -16,7 +17,7 @@ from edgeai_runtime.gates import Verdict, prove
 from edgeai_runtime.generations.compose import Placed, compose, draft
 from edgeai_runtime.generations.trial import _entry
 from edgeai_runtime.paths import Paths
-from edgeai_runtime.release import Recipe, Release
+from edgeai_runtime.release import Recipe, Release, file_sha256
 
 FP32 = Recipe(quantize="none")
 
@@ -108,6 +109,9 @@ def test_a_model_that_fails_on_golden_images_says_what_it_answered(paths: Paths)
     model = directory / "models" / "label-reader" / "model.onnx"
     model.unlink()
     model.write_bytes(toy_model(erring_width=32))
+    manifest = json.loads((directory / "manifest.json").read_text())
+    manifest["models"]["label-reader"]["artifact"] = file_sha256(model)
+    (directory / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(
         GateFailed, match=r"0 of 10.*first trouble: label-reader 1\.0\.0 failed on the input"
     ) as caught:
