@@ -66,8 +66,9 @@ OPENS = {"open": 1, "openat": 2}  # which argument holds the flags
 AT_FDCWD = -100
 
 SEIZE, INTERRUPT, CONT, GETEVENTMSG, GET_SYSCALL_INFO = 0x4206, 0x4207, 7, 0x4201, 0x420E
-FORK, VFORK, CLONE, EXEC, SECCOMP = 1, 2, 3, 4, 7  # PTRACE_EVENT_…
-OPTIONS = 1 << FORK | 1 << VFORK | 1 << CLONE | 1 << EXEC | 1 << SECCOMP | 1 << 20  # the last: EXITKILL
+FORK, VFORK, CLONE, EXEC, VFORK_DONE, SECCOMP = 1, 2, 3, 4, 5, 7  # PTRACE_EVENT_…
+EXITKILL = 20
+OPTIONS = sum(1 << option for option in (FORK, VFORK, CLONE, EXEC, VFORK_DONE, SECCOMP, EXITKILL))
 _WALL = 0x40000000
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -97,6 +98,7 @@ class Tracer:
         column, self._arch = MACHINES[platform.machine()]
         self._names = {entry[column]: name for name, entry in CALLS.items() if entry[column] >= 0}
         self._running: Set[int] = set()
+        self._vforking: Set[int] = set()  # they sleep in the kernel until their child executes or ends
         self._stopped: Deque[Tuple[int, int]] = deque()
         self._ended: Dict[int, int] = {}
         self.watching = False
@@ -173,6 +175,7 @@ class Tracer:
             self._stopped.append((pid, status))
         else:
             self._running.discard(pid)
+            self._vforking.discard(pid)
             self._ended[pid] = os.waitstatus_to_exitcode(status)
 
     def _handle(self, pid: int, status: int) -> None:
@@ -183,6 +186,10 @@ class Tracer:
             message = ctypes.c_ulong()
             if self._ptrace(GETEVENTMSG, pid, ctypes.addressof(message)) == 0:
                 self._running.add(message.value)
+            if event == VFORK:
+                self._vforking.add(pid)
+        elif event == VFORK_DONE:
+            self._vforking.discard(pid)
         elif event == SECCOMP and self.watching:
             call = self._call(pid)
             if call is not None:
@@ -191,8 +198,11 @@ class Tracer:
         self._ptrace(CONT, pid, 0 if event or number == signal.SIGTRAP else number)
 
     def _halt_others(self, pid: int) -> None:
-        """Stop whatever still runs; what it stopped for is handled later."""
-        held = {pid, *(stopped for stopped, _status in self._stopped)}
+        """Stop whatever still runs; what it stopped for is handled later.
+
+        Who waits for its vfork(2) child changes nothing, and could not stop before the child went on.
+        """
+        held = {pid, *self._vforking, *(stopped for stopped, _status in self._stopped)}
         others = self._running - held
         for other in others:
             self._ptrace(INTERRUPT, other, 0)
