@@ -203,7 +203,7 @@ class Keeper:
             self.alarms["manifest"] = f"{damage}; its copy is used, try its release again to mend it."
         python = self.opt / "envs" / manifest["environment"] / "bin/python"
         if not python.exists():
-            raise Damaged(f"{python} is missing")
+            raise Damaged(f"{python} cannot be started (there is no such file)")
         command = [str(python), "-m", "edgeai_runtime", "--root", str(self.root), "serve"]
         self.alarms.pop("samples", None)
         try:
