@@ -271,6 +271,9 @@ def status(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result
     from edgeai_runtime.generations import current_manifest
     from edgeai_runtime.generations.keeper_client import KeeperClient
     from edgeai_runtime.monitor import health
+    from edgeai_runtime.monitor.alarm_book import AlarmBook, sentences
+    from edgeai_runtime.monitor.asking import ask
+    from edgeai_runtime.monitor.readings import Machine
     from edgeai_runtime.settings import load_device
     from edgeai_runtime.system_versions import system_versions
     from edgeai_runtime.trust.alarms import alarms
@@ -278,8 +281,29 @@ def status(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result
     status, manifest = KeeperClient(paths).status(), current_manifest(paths)
     models = (manifest or {}).get("models", {})
     said = alarms(paths, {name: model["version"] for name, model in models.items()})
-    told = health.report(load_device(paths), status, manifest, system_versions(), said)
+    said += sentences(AlarmBook(paths.alarms).standing)
+    service = ask(paths.http)
+    readings = None if service else Machine(paths.opt).take()
+    told = health.report(
+        load_device(paths), status, manifest, system_versions(), said, service=service, readings=readings
+    )
     return {"changed": False, **told}
+
+
+def alarms_show(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
+    from edgeai_runtime.monitor.alarm_book import AlarmBook
+
+    book = AlarmBook(paths.alarms)
+    standing = [{"alarm": name, **entry} for name, entry in sorted(book.standing.items())]
+    return {"changed": False, "standing": standing, "history": book.history[-args.last :]}
+
+
+def alarms_acknowledge(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
+    from edgeai_runtime.monitor.alarm_book import AlarmBook
+
+    book = AlarmBook(paths.alarms)
+    changed = book.acknowledge(args.name, args.actor)
+    return {"changed": changed, "actions": [f"{args.name} is acknowledged"]}
 
 
 def trust_init(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
@@ -363,6 +387,8 @@ ON_DEVICE = (
     update_fetch,
     update_apply,
     status,
+    alarms_show,
+    alarms_acknowledge,
     debian_install,
 )
 # What root does as root: apt takes it, and the device's commands are what the owner must not change.

@@ -87,6 +87,19 @@ def build_parser() -> argparse.ArgumentParser:
 
     add(words, "status", commands.status, "Show what this device serves and how it does")
 
+    alarms = words.add_parser("alarms", help="What needs a person, and what did").add_subparsers(
+        metavar="COMMAND", required=True
+    )
+    show = add(alarms, "show", commands.alarms_show, "Show the alarms that stand, and their history")
+    show.add_argument(
+        "--last", type=int, default=20, metavar="N", help="entries of the history (default: 20)"
+    )
+    acknowledge = add(
+        alarms, "acknowledge", commands.alarms_acknowledge, "Say that you know; a latched alarm ends with it"
+    )
+    acknowledge.add_argument("name", help="as `edgeai alarms show` names it")
+    _add_actor(acknowledge)
+
     infer = add(words, "infer", commands.infer, "Send one image to a model and show the answer")
     infer.add_argument("image", type=Path)
     infer.add_argument("--url", help="where it is served (default: this device)")
