@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Dict, Iterator, List, Optional, Tuple
 
 from edgeai_runtime.monitor.sysfs import read_int, read_text
+from edgeai_runtime.monitor.throttling import slows
 
 # Sensors of processors among hwmon's. Those on a board report what nothing is connected to as well.
 _PROCESSOR_SENSORS = ("coretemp", "k10temp", "zenpower")
@@ -56,17 +57,23 @@ class Thermometers:
 
 
 def _zone_limit(zone: Path) -> Optional[float]:
-    """The lowest passive trip point, where the kernel begins to slow down; else where it shuts down.
+    """The lowest trip point at which the kernel takes speed away, else the one at which it shuts down.
 
-    https://docs.kernel.org/driver-api/thermal/sysfs-api.html
+    A trip point is what its cooling devices make of it: at one of a Jetson's, of the kind "passive" as well,
+    it merely warns of a hot surface. https://docs.kernel.org/driver-api/thermal/sysfs-api.html
     """
-    trips: Dict[str, List[float]] = {"passive": [], "hot": [], "critical": []}
-    for path in zone.glob("trip_point_*_temp"):
-        limit = _plausible(read_int(path))
-        kind = read_text(path.with_name(path.name.replace("temp", "type"))) or ""
-        if limit is not None and kind in trips:
-            trips[kind].append(limit)
-    return next((min(limits) for limits in trips.values() if limits), None)
+    slowing: List[float] = []
+    for file in zone.glob("cdev*_trip_point"):
+        limit = _plausible(read_int(zone / f"trip_point_{read_int(file)}_temp"))
+        if limit is not None and slows(zone / file.name[: -len("_trip_point")]):
+            slowing.append(limit)
+    if slowing:
+        return min(slowing)
+    kinds = sorted(zone.glob("trip_point_*_type"))
+    critical = [
+        file.with_name(file.name.replace("type", "temp")) for file in kinds if read_text(file) == "critical"
+    ]
+    return _plausible(read_int(critical[0])) if critical else None
 
 
 def _plausible(millidegrees: Optional[int]) -> Optional[float]:

@@ -12,8 +12,13 @@ from edgeai_runtime.monitor.sysfs import read_int, read_text
 # help: the kernel has the firmware forget them every 2 s.
 _UNDER_VOLTAGE = 1 << 0
 _THROTTLED = 1 << 1 | 1 << 2 | 1 << 3  # clock capped, throttled, soft temperature limit
-# What the kernel cools by taking speed away; fans and offsets that somebody set are cooling devices too.
-_SLOWING = re.compile(r"(thermal-)?(cpufreq|devfreq)-|Processor$|[cg]pu-balanced$")
+# Cooling devices that take speed away, or tell that it was; fans and warnings are cooling devices too.
+_SLOWING = re.compile(r"(thermal-)?(cpufreq|devfreq)-|Processor$|[cg]pu-balanced$|.+-throttle-alert$")
+
+
+def slows(cooling_device: Path) -> bool:
+    """Whether the kernel cools by speed with what sysfs has in this directory."""
+    return _SLOWING.match(read_text(cooling_device / "type") or "") is not None
 
 
 class Throttling:
@@ -31,9 +36,9 @@ class Throttling:
         told = [flag for flag in flags if flag is not None]
         slowed = [bool(flag & _THROTTLED) for flag in told]
         slowed += [
-            (read_int(path.with_name("cur_state")) or 0) > 0
-            for path in self._sys.glob("class/thermal/cooling_device*/type")
-            if _SLOWING.match(read_text(path) or "")
+            (read_int(device / "cur_state") or 0) > 0
+            for device in self._sys.glob("class/thermal/cooling_device*")
+            if slows(device)
         ]
         before, self._events = self._events, self._count_events()
         if self._events is not None:

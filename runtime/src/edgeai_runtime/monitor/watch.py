@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Deque, Dict, Optional, Tuple
 
+from edgeai_runtime.errors import InputError
 from edgeai_runtime.monitor.alarm_book import AlarmBook, sentences
 from edgeai_runtime.monitor.alarms import Alarms
 from edgeai_runtime.monitor.condition import condition
@@ -17,6 +18,8 @@ from edgeai_runtime.monitor.pressure import Pressure
 from edgeai_runtime.monitor.readings import Machine, Readings
 from edgeai_runtime.monitor.rules import DEFAULTS, Rules
 from edgeai_runtime.monitor.sampler import WINDOW_S, Sampler, Snapshot
+from edgeai_runtime.paths import Paths
+from edgeai_runtime.settings import load_device
 
 PERIOD_S = 5.0
 LEAST_REQUESTS = 10  # in a minute, before their errors are a share of anything
@@ -120,3 +123,18 @@ class Watch:
             "error_percent": round(100 * failed / asked, 1) if asked >= LEAST_REQUESTS else 0.0,
             "requests_per_s": round(asked / (now - then), 2) if now > then else 0.0,
         }
+
+
+def watch_device(paths: Paths, sampler: Sampler) -> Watch:
+    """The watch of a device's service: by the device's rules, with its alarms on disk.
+
+    Settings that cannot be read must not keep it from serving: they are an alarm, and the rules that come
+    with the runtime hold.
+    """
+    try:
+        rules, mistake = load_device(paths).alarms, None
+    except InputError as error:
+        rules, mistake = DEFAULTS, error.message
+    watch = Watch(sampler, paths.opt, rules, paths.alarms)
+    watch.tell("settings", mistake)
+    return watch
