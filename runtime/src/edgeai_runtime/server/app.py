@@ -9,8 +9,9 @@ from urllib.parse import unquote
 
 from edgeai_runtime import __version__
 from edgeai_runtime.errors import BackendError, EdgeAIError
-from edgeai_runtime.monitor import metrics
+from edgeai_runtime.monitor import asking, metrics
 from edgeai_runtime.monitor.sampler import Sampler
+from edgeai_runtime.monitor.watch import Watch
 from edgeai_runtime.server import v2
 from edgeai_runtime.server.messages import Refused, Request, Response, error_response, json_response
 from edgeai_runtime.server.worker import Worker
@@ -25,9 +26,10 @@ _log = logging.getLogger("edgeai.server")
 class App:
     """Answers requests for the models of one generation. Models work in threads of their own."""
 
-    def __init__(self, generation: Generation, sampler: Sampler) -> None:
+    def __init__(self, generation: Generation, sampler: Sampler, watch: Watch) -> None:
         self._generation = generation
         self._sampler = sampler
+        self._watch = watch
         self._workers = {name: Worker(model) for name, model in generation.models.items()}
 
     async def answer(self, request: Request) -> Response:
@@ -54,8 +56,12 @@ class App:
             return await self._model(request, parts[2], parts[3:])
         if parts == ["metrics"]:
             _allow(request, "GET")
-            text = metrics.render(self._sampler.snapshot(), self._generation.number)
+            snapshot, watch = self._sampler.snapshot(), self._watch
+            text = metrics.render(snapshot, self._generation.number, watch.readings, watch.standing())
             return Response(200, text.encode(), metrics.CONTENT_TYPE)
+        if request.path == asking.PATH:
+            _allow(request, "GET")
+            return json_response(self._watch.report())
         found = self._server(parts[1:]) if parts[0] == "v2" else None
         if found is None:
             raise Refused(404, f"There is nothing at {request.path[:200]}; the protocol begins at /v2.")
@@ -104,22 +110,22 @@ class App:
         started = time.perf_counter()
         if counted:
             self._sampler.begin()
-        status = 500
+        status, cause = 500, "the runtime made a mistake, its log has more"
         try:
             response = Response(200, await worker.infer(request))
             status = 200
             return response
         except Refused as refused:
-            status = refused.status
+            status, cause = refused.status, str(refused)
             raise
         except EdgeAIError as error:
-            status = 500 if isinstance(error, BackendError) else 400
+            status, cause = 500 if isinstance(error, BackendError) else 400, error.message
             if status == 500:
                 _log.error("%s", error.message)
             return error_response(status, error.message)
         finally:
             if counted:
-                self._sampler.end(worker.model.name, status, time.perf_counter() - started)
+                self._sampler.end(worker.model.name, status, time.perf_counter() - started, cause)
 
 
 def _allow(request: Request, method: str) -> None:
