@@ -45,12 +45,12 @@ def ask(directory: Path, answers: Dict[str, Any]) -> Optional[Dict[str, Any]]:
 
 def test_the_serving_process_is_asked_for_its_report(tmp_path: Path) -> None:
     report = {"condition": "good"}
-    assert ask(tmp_path, {asking.PATH: (200, json.dumps(report).encode())}) == report
+    assert ask(tmp_path, {asking.REPORT_PATH: (200, json.dumps(report).encode())}) == report
 
 
 @pytest.mark.parametrize("answer", [(404, b"{}"), (200, b"["), (200, b"[]"), (500, b"")])
 def test_one_that_has_no_report_is_as_none(tmp_path: Path, answer: Any) -> None:
-    assert ask(tmp_path, {asking.PATH: answer}) is None
+    assert ask(tmp_path, {asking.REPORT_PATH: answer}) is None
 
 
 def test_nobody_answers_where_nothing_serves(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from typing import Any, Dict, Optional
 
 from edgeai_keeper.listeners import short
 
-PATH = "/v2/health"
+from edgeai_runtime.monitor.watch import REPORT_PATH
+
 _PATIENCE_S = 3.0
 
 
@@ -31,7 +32,7 @@ def ask(path: Path) -> Optional[Dict[str, Any]]:
     serves, it has too much to do, or it is a runtime from before there was such a report."""
     connection = _Connection(path)
     try:
-        connection.request("GET", PATH)
+        connection.request("GET", REPORT_PATH)
         answer = connection.getresponse()
         report = json.loads(answer.read()) if answer.status == 200 else None
     except (OSError, http.client.HTTPException, ValueError):

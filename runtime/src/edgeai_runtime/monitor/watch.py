@@ -22,6 +22,7 @@ from edgeai_runtime.paths import Paths
 from edgeai_runtime.settings import load_device
 
 PERIOD_S = 5.0
+REPORT_PATH = "/v2/health"  # where Watch.report() is asked for over HTTP
 LEAST_REQUESTS = 10  # in a minute, before their errors are a share of anything
 
 _log = logging.getLogger("edgeai.monitor")

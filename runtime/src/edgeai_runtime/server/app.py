@@ -9,9 +9,9 @@ from urllib.parse import unquote
 
 from edgeai_runtime import __version__
 from edgeai_runtime.errors import BackendError, EdgeAIError
-from edgeai_runtime.monitor import asking, metrics
+from edgeai_runtime.monitor import metrics
 from edgeai_runtime.monitor.sampler import Sampler
-from edgeai_runtime.monitor.watch import Watch
+from edgeai_runtime.monitor.watch import REPORT_PATH, Watch
 from edgeai_runtime.server import v2
 from edgeai_runtime.server.messages import Refused, Request, Response, error_response, json_response
 from edgeai_runtime.server.worker import Worker
@@ -59,7 +59,7 @@ class App:
             snapshot, watch = self._sampler.snapshot(), self._watch
             text = metrics.render(snapshot, self._generation.number, watch.readings, watch.standing())
             return Response(200, text.encode(), metrics.CONTENT_TYPE)
-        if request.path == asking.PATH:
+        if request.path == REPORT_PATH:
             _allow(request, "GET")
             return json_response(self._watch.report())
         found = self._server(parts[1:]) if parts[0] == "v2" else None
