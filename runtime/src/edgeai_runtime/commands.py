@@ -295,7 +295,9 @@ def alarms_show(args: argparse.Namespace, paths: Paths, progress: Progress) -> R
 
     book = AlarmBook(paths.alarms)
     standing = [{"alarm": name, **entry} for name, entry in sorted(book.standing.items())]
-    return {"changed": False, "standing": standing, "history": book.history[-args.last :]}
+    columns = ("time", "alarm", "event", "by", "sentence")
+    history = [{name: event.get(name) for name in columns} for event in book.history[-args.last :]]
+    return {"changed": False, "standing": standing, "history": history}
 
 
 def alarms_acknowledge(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:

@@ -61,6 +61,12 @@ def _add_repository(parser: argparse.ArgumentParser, default: Optional[str]) -> 
         parser.add_argument(option, type=kind, metavar=metavar, default=default)
 
 
+def _positive(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"'{text}' is no whole number from 1")
+    return int(text)
+
+
 def _target_and_directory(text: str) -> Tuple[str, Path]:
     target, equals, directory = text.partition("=")
     if not (target and equals and directory):
@@ -92,7 +98,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     show = add(alarms, "show", commands.alarms_show, "Show the alarms that stand, and their history")
     show.add_argument(
-        "--last", type=int, default=20, metavar="N", help="entries of the history (default: 20)"
+        "--last", type=_positive, default=20, metavar="N", help="entries of the history (default: 20)"
     )
     acknowledge = add(
         alarms, "acknowledge", commands.alarms_acknowledge, "Say that you know; a latched alarm ends with it"
