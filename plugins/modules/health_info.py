@@ -89,18 +89,18 @@ health:
       description: The hottest sensor in degrees Celsius; none without a sensor.
       type: float
     readings:
-      description: What the machine tells of itself, by name, as far as it does; docs/monitoring.md lists them.
+      description: What the machine tells of itself, by name; docs/monitoring.md lists them.
       type: dict
     power_mode:
       description: Name of a Jetson's power mode, or the limit of a PC's GPU.
       type: str
     condition:
-      description: C(good), C(degraded) when an alarm stands, or C(failing) when nothing serves or half of the last
-        minute's requests failed.
+      description: C(good), C(degraded) when an alarm stands, or C(failing) when nothing serves or half of the
+        last minute's requests failed.
       type: str
     recent_errors:
-      description: The last requests that were answered with an error, newest first; C(time), C(model), C(status),
-        C(cause) and, for the same one again and again, C(count).
+      description: The last requests that were answered with an error, newest first; C(time), C(model),
+        C(status), C(cause) and, for the same one again and again, C(count).
       type: list
       elements: dict
     verdict:
