@@ -144,7 +144,7 @@ def test_an_environment_that_breaks_on_trial_is_taken_back(bench: Bench) -> None
     os.kill(bench.status()["child_pid"], signal.SIGKILL)
     bench.wait_confirmed(2)
     bench.wait_served("1.0.0")
-    assert "bin/python is missing" in bench.status()["last_reverted"]["reason"]
+    assert "bin/python cannot be started (there is no such file)" in bench.status()["last_reverted"]["reason"]
 
 
 def test_the_reason_is_told_with_the_status(bench: Bench) -> None:
