@@ -17,7 +17,14 @@ from trees import Pool, Tree, same
 SAMPLED = 200  # points of a stage that makes thousands of calls
 STATE, JOURNAL = "var/lib/edgeai/state.json", "var/lib/edgeai/journal.jsonl"
 # What an uncut run and one that was cut may say differently: times, process ids, measurements.
-VARYING = ("state.json", "state.copy.json", "journal.jsonl", "device.lock", "manifest.json")
+VARYING = (
+    "state.json",
+    "state.copy.json",
+    "journal.jsonl",
+    "device.lock",
+    "manifest.json",
+    "manifest.copy.json",
+)
 
 
 class Stage(NamedTuple):
