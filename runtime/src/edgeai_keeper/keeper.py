@@ -23,6 +23,7 @@ from edgeai_keeper.child import Child, orphans
 from edgeai_keeper.control import Control
 from edgeai_keeper.listeners import Listeners
 from edgeai_keeper.machine import available_mb, boot_id, notify, uptime
+from edgeai_keeper.privileges import give_up, owner_below_root
 from edgeai_keeper.probe import Probe, load_samples
 from edgeai_keeper.state import append_journal, load_state, write_state
 
@@ -193,7 +194,10 @@ class Keeper:
             samples = load_samples(directory, self.opt / "store/sha256")
         except Refused as error:  # what served before shall serve again, unasked
             samples, self.alarms["samples"] = [], str(error)
-        return Child(generation, [*command, "--generation", str(directory)], self.listeners.sockets, samples)
+        command += ["--generation", str(directory)]
+        user = owner_below_root(self.var)
+        rights = None if user is None else give_up(user, self.opt, self.var)
+        return Child(generation, command, self.listeners.sockets, samples, rights)
 
     def hear(self, child: Child) -> None:
         for message in child.messages():
@@ -480,7 +484,7 @@ class Keeper:
         """Keep the device until SIGTERM; returns the exit status. Raises Refused or OSError at the start."""
         for directory in (self.opt, self.var, self.run_directory):
             directory.mkdir(parents=True, exist_ok=True)
-        self.control.open()
+        self.control.open(owner_below_root(self.var))
         self.state, damage = load_state(self.var / "state.json")
         if damage:
             self.alarms["state"] = f"{damage}; its copy is used, look at the disk."
