@@ -21,11 +21,12 @@ from typing import Any, Dict, List, NamedTuple, Optional
 from edgeai_keeper.basics import Json, Refused, Reply, no_reply, number, say, send_line, timestamp
 from edgeai_keeper.child import Child, orphans
 from edgeai_keeper.control import Control
+from edgeai_keeper.journal import append_journal
 from edgeai_keeper.listeners import Listeners
 from edgeai_keeper.machine import available_mb, boot_id, notify, uptime
 from edgeai_keeper.privileges import give_up, owner_below_root
 from edgeai_keeper.probe import Probe, load_samples
-from edgeai_keeper.state import append_journal, load_state, write_state
+from edgeai_keeper.state import load_state, write_state
 
 ATTEMPTS = 3  # starts that a generation on trial has
 HISTORY = 50  # verdicts kept in state.json
@@ -92,6 +93,7 @@ class Keeper:
         self.failures, self.failed_at, self.retry_at, self.failed_how = 0, 0.0, 0.0, ""
         self.restarts = 0
         self.alarms: Dict[str, str] = {}
+        self.noted: Dict[str, str] = {}  # the alarms that the journal knows of
         self.begun = self.notified = time.monotonic()
 
     # Trial: when a generation is taken back.
@@ -150,6 +152,16 @@ class Keeper:
         except OSError as error:
             self.alarms["storage"] = f"{self.var} cannot be written ({error.strerror}); mend the disk."
             say(self.alarms["storage"])
+
+    def note_alarms(self) -> None:
+        """Write down which alarms came and went; a sentence that only changes its figures is no news."""
+        before, self.noted = self.noted, dict(self.alarms)
+        for event, those, others in (
+            ("alarm_raised", self.noted, before),
+            ("alarm_cleared", before, self.noted),
+        ):
+            for kind in those.keys() - others.keys():
+                self.save(event, alarm=those[kind])
 
     # Takeover: a child starts, becomes ready, knows its samples, accepts; then the old one is drained.
 
@@ -500,6 +512,7 @@ class Keeper:
             for key, _events in self.selector.select(self.timing.tick):
                 key.data()
             self.tick()
+        self.save("keeper_stopped", pid=os.getpid())
         self.listeners.close()
         self.control.close()
         return 0
@@ -545,6 +558,7 @@ class Keeper:
         down = self.state["current"] is not None and self.takeover is None and not self.is_up()
         if down and now >= self.retry_at and self.port_is_ours():
             self.restart_current()
+        self.note_alarms()
         at_work = self.phase() in ("idle", "starting")
         if now - self.notified >= 1 and (at_work or self.serving is not None):  # its heartbeat is fresh
             notify("WATCHDOG=1")

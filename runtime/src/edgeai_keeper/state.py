@@ -1,19 +1,17 @@
-"""state.json, the link `current`, and the journal: what survives a power cut."""
+"""state.json and the link `current`: what survives a power cut."""
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 from pathlib import Path
 from typing import Tuple
 
-from edgeai_keeper.basics import Json, Refused, timestamp
+from edgeai_keeper.basics import Json, Refused
 
 SCHEMA = 1  # of state.json
 COPY = "state.copy.json"  # the same again: a damaged state.json must not stop a device
-LAST_LINES = 1 << 16  # bytes in which the journal's last line begins
 
 
 def load_state(path: Path) -> Tuple[Json, str]:
@@ -82,24 +80,3 @@ def _replace(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
     beside.replace(path)
     fsync_directory(path.parent)
-
-
-def append_journal(path: Path, event: str, actor: str, fields: Json) -> None:
-    """Append one JSON line and make it durable. Raises OSError."""
-    line = json.dumps({"time": timestamp(), "event": event, "actor": actor, **fields}, ensure_ascii=False)
-    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o640)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)  # a line that another is writing is not torn
-        _drop_torn_line(descriptor)
-        os.write(descriptor, line.encode(errors="backslashreplace") + b"\n")  # a lone surrogate is JSON so
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _drop_torn_line(journal: int) -> None:
-    """A power cut or a full disk leaves a line without its end, or zeros in its place."""
-    size = os.fstat(journal).st_size
-    last = os.pread(journal, LAST_LINES, max(0, size - LAST_LINES))
-    if last and not last.endswith(b"\n"):
-        os.ftruncate(journal, size - len(last) + last.rfind(b"\n") + 1)
