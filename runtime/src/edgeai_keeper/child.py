@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import List
+from typing import Callable, List, Optional
 
 from edgeai_keeper.basics import LINE_LIMIT, Json, Refused, parse_line
 
@@ -19,10 +19,16 @@ class Child:
     """A generation's process. JSON lines go both ways over a socket pair; no method waits.
 
     `samples` are what it must know (see load_samples); over `aside` it answers before it accepts.
+    `give_up` is called in it before anything else, where the keeper has more rights than it shall have.
     """
 
     def __init__(
-        self, generation: int, command: List[str], listeners: List[socket.socket], samples: List[Json]
+        self,
+        generation: int,
+        command: List[str],
+        listeners: List[socket.socket],
+        samples: List[Json],
+        give_up: Optional[Callable[[], None]] = None,
     ) -> None:
         self.generation, self.samples = generation, samples
         self.ready = False
@@ -49,11 +55,12 @@ class Child:
                 env=environment,
                 cwd="/",
                 start_new_session=True,  # Ctrl-C is for the keeper, which drains the child
+                preexec_fn=give_up,  # safe: the keeper has one thread
             )
-        except OSError as error:
+        except (OSError, subprocess.SubprocessError) as error:
             self.channel.close()
             self.aside.close()
-            raise Refused(f"{command[0]} cannot be started ({error.strerror})") from None
+            raise Refused(f"{command[0]} cannot be started ({getattr(error, 'strerror', error)})") from None
         finally:
             theirs.close()
             their_aside.close()

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import pwd
 import selectors
 import socket
 from pathlib import Path
-from typing import Callable, Mapping
+from typing import Callable, Mapping, Optional
 
 from edgeai_keeper.basics import LINE_LIMIT, Json, Refused, Reply, parse_line, send_line
 from edgeai_keeper.listeners import listen_unix
@@ -27,8 +28,8 @@ class Control:
         self.root, self.path = root, root / "run/edgeai/keeper.sock"
         self.selector, self.commands = selector, commands
 
-    def open(self) -> None:
-        """Take the lock of this root, then bind the socket. Raises Refused."""
+    def open(self, user: Optional[pwd.struct_passwd] = None) -> None:
+        """Take the lock of this root, then bind the socket: its own user's, or `user`'s. Raises Refused."""
         lock = os.open(self.path.with_name("keeper.lock"), os.O_RDWR | os.O_CREAT, 0o644)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # until this process ends
@@ -38,6 +39,8 @@ class Control:
         os.ftruncate(lock, 0)
         os.write(lock, str(os.getpid()).encode())
         listener = listen_unix(self.path, mode=0o600, backlog=16)
+        if user is not None:
+            os.chown(self.path, user.pw_uid, user.pw_gid, follow_symlinks=False)
         self.selector.register(listener, selectors.EVENT_READ, lambda: self.on_connect(listener))
 
     def close(self) -> None:

@@ -21,10 +21,12 @@ from edgeai_keeper.basics import Damaged, Json, Refused, Reply, no_reply, number
 from edgeai_keeper.child import Child, orphans
 from edgeai_keeper.control import Control
 from edgeai_keeper.generation import read_manifest, sound_before
+from edgeai_keeper.journal import append_journal
 from edgeai_keeper.listeners import Listeners
 from edgeai_keeper.machine import available_mb, boot_id, notify, uptime
+from edgeai_keeper.privileges import give_up, owner_below_root
 from edgeai_keeper.probe import Probe, load_samples
-from edgeai_keeper.state import append_journal, load_state, write_state
+from edgeai_keeper.state import load_state, write_state
 
 ATTEMPTS = 3  # starts that a generation on trial has
 HISTORY = 50  # verdicts kept in state.json
@@ -94,6 +96,7 @@ class Keeper:
         self.restarts = 0
         self.alarms: Dict[str, str] = {}
         self.unsaved_at = 0.0
+        self.noted: Dict[str, str] = {}  # the alarms that the journal knows of
         self.begun = self.notified = time.monotonic()
 
     # Trial: when a generation is taken back.
@@ -165,6 +168,16 @@ class Keeper:
             say(self.alarms["storage"])
         return durable
 
+    def note_alarms(self) -> None:
+        """Write down which alarms came and went; a sentence that only changes its figures is no news."""
+        before, self.noted = self.noted, dict(self.alarms)
+        for event, those, others in (
+            ("alarm_raised", self.noted, before),
+            ("alarm_cleared", before, self.noted),
+        ):
+            for kind in those.keys() - others.keys():
+                self.save(event, alarm=those[kind])
+
     # Takeover: a child starts, becomes ready, knows its samples, accepts; then the old one is drained.
 
     def begin(self, takeover: Takeover) -> None:
@@ -210,7 +223,10 @@ class Keeper:
             samples = load_samples(directory, self.opt / "store/sha256")
         except Refused as error:  # what served before shall serve again, unasked
             samples, self.alarms["samples"] = [], str(error)
-        return Child(generation, [*command, "--generation", str(directory)], self.listeners.sockets, samples)
+        command += ["--generation", str(directory)]
+        user = owner_below_root(self.var)
+        rights = None if user is None else give_up(user, self.opt, self.var)
+        return Child(generation, command, self.listeners.sockets, samples, rights)
 
     def hear(self, child: Child) -> None:
         for message in child.messages():
@@ -519,7 +535,7 @@ class Keeper:
         """Keep the device until SIGTERM; returns the exit status. Raises Refused or OSError at the start."""
         for directory in (self.opt, self.var, self.run_directory):
             directory.mkdir(parents=True, exist_ok=True)
-        self.control.open()
+        self.control.open(owner_below_root(self.var))
         self.state, damage = load_state(self.var / "state.json")
         if damage:
             self.alarms["state"] = f"{damage}; its copy is used, look at the disk."
@@ -535,6 +551,7 @@ class Keeper:
             for key, _events in self.selector.select(self.timing.tick):
                 key.data()
             self.tick()
+        self.save("keeper_stopped", pid=os.getpid())
         self.listeners.close()
         self.control.close()
         return 0
@@ -582,6 +599,7 @@ class Keeper:
         down = self.state["current"] is not None and self.takeover is None and not self.is_up()
         if down and now >= self.retry_at and self.port_is_ours():
             self.restart_current()
+        self.note_alarms()
         at_work = self.phase() in ("idle", "starting")
         if now - self.notified >= 1 and (at_work or self.serving is not None):  # its heartbeat is fresh
             notify("WATCHDOG=1")

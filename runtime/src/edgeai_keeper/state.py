@@ -1,20 +1,17 @@
-"""state.json, the link `current`, and the journal: what survives a power cut."""
+"""state.json and the link `current`: what survives a power cut."""
 
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
 import json
 import os
 from pathlib import Path
 from typing import Iterator, Tuple
 
-from edgeai_keeper.basics import Json, Refused, timestamp
+from edgeai_keeper.basics import Json, Refused
 
 SCHEMA = 1  # of state.json
 COPY = "state.copy.json"  # the same again: a damaged state.json must not stop a device
-LAST_LINES = 1 << 16  # bytes in which the journal's last line begins
 
 
 def load_state(path: Path) -> Tuple[Json, str]:
@@ -101,28 +98,3 @@ def _away_if_it_fails(beside: Path) -> Iterator[None]:
         with contextlib.suppress(OSError):
             beside.unlink()
         raise
-
-
-def append_journal(path: Path, event: str, actor: str, fields: Json) -> None:
-    """Append one JSON line and make it durable. Raises OSError."""
-    line = json.dumps({"time": timestamp(), "event": event, "actor": actor, **fields}, ensure_ascii=False)
-    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o640)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)  # a line that another is writing is not torn
-        _drop_torn_line(descriptor)
-        size = os.fstat(descriptor).st_size
-        whole = line.encode(errors="backslashreplace") + b"\n"  # a lone surrogate is JSON so
-        if os.write(descriptor, whole) < len(whole):  # write(2) says so of a disk that is full now
-            os.ftruncate(descriptor, size)
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _drop_torn_line(journal: int) -> None:
-    """A power cut or a full disk leaves a line without its end, or zeros in its place."""
-    size = os.fstat(journal).st_size
-    last = os.pread(journal, LAST_LINES, max(0, size - LAST_LINES))
-    if last and not last.endswith(b"\n"):
-        os.ftruncate(journal, size - len(last) + last.rfind(b"\n") + 1)

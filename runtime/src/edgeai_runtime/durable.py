@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any, Iterator, Optional
 
-from edgeai_keeper import state as keeper
+from edgeai_keeper import journal
 from edgeai_keeper.state import fsync_directory
 
 from edgeai_runtime.errors import InputError, StorageError
@@ -121,4 +121,4 @@ def append_journal(paths: Paths, event: str, actor: str, **fields: Any) -> None:
     """Append one line to the device's journal and make it durable. Raises StorageError."""
     with writing(paths.journal):
         paths.journal.parent.mkdir(parents=True, exist_ok=True)
-        keeper.append_journal(paths.journal, event, actor, fields)
+        journal.append_journal(paths.journal, event, actor, fields)

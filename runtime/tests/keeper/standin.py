@@ -166,7 +166,8 @@ async def main():
     if standin.mode.get("crash_at_start"):
         raise SystemExit(3)
     environment = {name: os.environ.get(name) for name in ("ORT_DISABLE_TELEMETRY", "NOTIFY_SOCKET")}
-    Path(options.generation, "seen.json").write_text(json.dumps(environment))
+    with contextlib.suppress(OSError):  # as another user than the keeper it may write nothing
+        Path(options.generation, "seen.json").write_text(json.dumps(environment))
     await standin.run()
 
 

@@ -85,6 +85,10 @@ def test_back_off_grows_and_a_calm_time_clears_the_alarm(device: Device) -> None
     ]
     device.write_generation(1)
     device.wait_status(lambda s: s["phase"] == "confirmed" and not s["alarms"], "the alarm to clear")
+    assert device.stop() == 0
+    told = [line["event"] for line in device.journal()]
+    assert [event for event in told if event.startswith("alarm")] == ["alarm_raised", "alarm_cleared"]
+    assert (told[0], told[-1]) == ("keeper_started", "keeper_stopped")
 
 
 def test_a_crash_looping_generation_can_be_switched_away_from(device: Device) -> None:

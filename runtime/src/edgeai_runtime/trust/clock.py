@@ -9,10 +9,11 @@ time its version), whose keys are not those that a timestamp is signed with: a s
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Iterator, Optional
+
+from edgeai_keeper.journal import read_journal
 
 from edgeai_runtime.paths import Paths
 from edgeai_runtime.trust.known import remembered
@@ -63,9 +64,7 @@ def _signing_time(paths: Paths) -> datetime:
 def _journal_times(paths: Paths) -> Iterator[datetime]:
     """The times in the journal's last entries; lines that a power cut spoilt are passed over."""
     try:
-        with open(paths.journal, "rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - _JOURNAL_TAIL))
-            lines = file.read().splitlines()
+        lines = read_journal(paths.journal, _JOURNAL_TAIL)
     except OSError:
         return
     for line in lines:
