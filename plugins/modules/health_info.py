@@ -61,9 +61,18 @@ health:
     requests:
       description: Requests answered since the generation started.
       type: int
+    inferences:
+      description: Inferences in those answered with a result; a batch of 8 is 8.
+      type: int
+    refused:
+      description: Those that were the client's mistake.
+      type: int
     errors:
       description: Those that failed.
       type: int
+    mean_ms:
+      description: Average of all response times in milliseconds.
+      type: float
     p50_ms:
       description: Median of the recent response times in milliseconds.
       type: float
@@ -79,6 +88,21 @@ health:
     temperature_c:
       description: The hottest sensor in degrees Celsius; none without a sensor.
       type: float
+    readings:
+      description: What the machine tells of itself, by name; docs/monitoring.md lists them.
+      type: dict
+    power_mode:
+      description: Name of a Jetson's power mode, or the limit of a PC's GPU.
+      type: str
+    condition:
+      description: C(good), C(degraded) when an alarm stands, or C(failing) when nothing serves or half of the
+        last minute's requests failed.
+      type: str
+    recent_errors:
+      description: The last requests that were answered with an error, newest first; C(time), C(model),
+        C(status), C(cause) and, for the same one again and again, C(count).
+      type: list
+      elements: dict
     verdict:
       description: The device's verdict on itself.
       type: str
@@ -87,7 +111,7 @@ health:
       type: str
     alarms:
       description: What needs a person, among others an L4T, CUDA or TensorRT that is no more the one the
-        generation was measured with.
+        generation was measured with, and those of docs/monitoring.md.
       type: list
       elements: str
     platform:

@@ -4,6 +4,10 @@ from pathlib import Path
 import pytest
 
 from edgeai_runtime.cli import main
+from edgeai_runtime.monitor.alarm_book import AlarmBook
+from edgeai_runtime.monitor.alarms import Alarms
+from edgeai_runtime.monitor.rules import DEFAULTS
+from edgeai_runtime.paths import Paths
 
 
 def test_an_error_is_one_sentence_without_a_traceback(
@@ -29,3 +33,19 @@ def test_wrong_usage_names_the_commands(capsys: pytest.CaptureFixture[str]) -> N
         main(["roll-back"])
     assert exit_.value.code == 2
     assert "rollback" in capsys.readouterr().err
+
+
+def test_alarms_are_shown_and_acknowledged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    alarms = Alarms(DEFAULTS, AlarmBook(Paths(tmp_path).alarms))
+    alarms.evaluate({"under_voltage": True}, {})
+    root = ["--root", str(tmp_path)]
+    assert main([*root, "alarms", "acknowledge", "under_voltage", "--actor", "anna"]) == 0
+    assert capsys.readouterr().out == "under_voltage is acknowledged\n"
+    assert main([*root, "--json", "alarms", "acknowledge", "under_voltage"]) == 0
+    assert json.loads(capsys.readouterr().out)["changed"] is False
+    assert main([*root, "alarms", "show"]) == 0
+    shown = capsys.readouterr().out
+    assert "The supply voltage is too low; change the power supply or its cable." in shown
+    assert shown.count("anna") == 2  # who has acknowledged what stands, and when
+    assert main([*root, "alarms", "acknowledge", "dsk"]) == 1
+    assert "There is no alarm 'dsk'; standing are: under_voltage." in capsys.readouterr().err

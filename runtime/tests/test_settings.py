@@ -37,6 +37,12 @@ def test_a_device_knows_its_depots_mirrors_and_what_it_may_take(tmp_path: Path) 
     assert device.depot_rate_limit == 2_500_000
 
 
+def test_a_device_has_its_own_rules_of_alarms(tmp_path: Path) -> None:
+    own = GOOD + '[alarms]\nwear = false\n"disk" = { "below" = 2048, "clear" = 4096 }\n'
+    rules = load_device(_write(tmp_path, own)).alarms
+    assert (rules["disk"].below, "wear" in rules, "temperature" in rules) == (2048, False, True)
+
+
 def test_a_device_that_was_not_provisioned_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not provisioned; run the provision playbook"):
         load_device(Paths(tmp_path))
@@ -47,6 +53,7 @@ def test_a_device_that_was_not_provisioned_says_what_to_do(tmp_path: Path) -> No
     [
         ("line =", "lines =", r"unknown key 'lines'; did you mean 'line'"),
         ("url =", "uri =", r"\[depot\]: unknown key 'uri'; did you mean 'url'"),
+        ("[serve]", "[alarms]\nweer = false\n[serve]", "switch off; did you mean 'wear'"),
         ("schema = 1", "schema = 2", "schema 2 is unknown, expected 1"),
         ("schema = 1", "schema", "this is not TOML"),
         ('name = "line1-pi"\n', "", "the key 'name' is missing"),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
+import sys
 from pathlib import Path
 from typing import Any, Dict, Set
 
 import pytest
+import tomllib
 import yaml
 from ansible_collections.edgeai.fleet.plugins.filter.inventory_refusals import CLASSES, DEFAULT_HTTP
 from ansible_collections.edgeai.fleet.plugins.filter.waves import DEFAULT_LINE
@@ -118,3 +121,36 @@ def test_no_role_names_a_group_or_reads_the_runtimes_source() -> None:
         text = path.read_text(encoding="utf-8")
         assert "groups[" not in text, path
         assert "../runtime" not in text, path
+
+
+@pytest.mark.parametrize(
+    "alarms",
+    [
+        {},
+        {
+            "wear": False,
+            "disk": {"below": 1024, "clear": 2048},
+            "own": {"advice": 'say "ü"', "latched": True},
+        },
+    ],
+)
+def test_rules_of_alarms_reach_the_device_as_they_were_given(
+    alarms: Dict[str, Any], play: Any, tmp_path: Path
+) -> None:
+    template = {
+        "src": str(REPO / "roles/runtime/templates/device.toml.j2"),
+        "dest": str(tmp_path / "device.toml"),
+    }
+    tasks = [
+        {"ansible.builtin.include_vars": str(REPO / "roles/runtime/defaults/main.yml")},
+        {"ansible.builtin.template": template},
+    ]
+    device = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+    extra = tmp_path / "extra.json"
+    extra.write_text(json.dumps({"runtime_alarms": alarms}))
+    plays = [{"hosts": "device", "gather_facts": False, "tasks": tasks}]
+    done = play(plays, {"all": {"hosts": {"device": device}}}, "-e", f"@{extra}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = tomllib.loads((tmp_path / "device.toml").read_text(encoding="utf-8"))
+    assert found.get("alarms", {}) == alarms
+    assert found["name"] == "device"

@@ -58,6 +58,11 @@ class Child:
             theirs.close()
             their_aside.close()
 
+    def worked(self) -> int:
+        """Inferences so far: an answer that was remembered is none. An older runtime tells requests alone."""
+        beat = self.heartbeat
+        return int(beat["inferences"] if "inferences" in beat else beat.get("requests", 0))
+
     def messages(self) -> List[Json]:
         """What it has said since the last call; a line that is no JSON object is passed over."""
         for _turn in range(16):  # more than the socket's buffer holds, yet not without end

@@ -203,7 +203,7 @@ class Keeper:
             self.alarms["manifest"] = f"{damage}; its copy is used, try its release again to mend it."
         python = self.opt / "envs" / manifest["environment"] / "bin/python"
         if not python.exists():
-            raise Damaged(f"{python} is missing")
+            raise Damaged(f"{python} cannot be started (there is no such file)")
         command = [str(python), "-m", "edgeai_runtime", "--root", str(self.root), "serve"]
         self.alarms.pop("samples", None)
         try:
@@ -321,10 +321,10 @@ class Keeper:
                     self.ask(Probe(child, child.samples[0], self.listeners.connect()))
                     child.samples.append(child.samples.pop(0))
         elif now - probe.begun > self.timing.answer:
-            answered = child.heartbeat.get("requests", 0)
-            if answered == probe.requests:
+            worked = child.worked()
+            if worked == probe.worked:
                 self.give_up(child, f"a golden sample was not answered within {self.timing.answer:g} s")
-            probe.begun, probe.requests = now, answered  # it has much to do, and does it
+            probe.begun, probe.worked = now, worked  # it has much to do, and does it
 
     def ask(self, probe: Probe) -> None:
         self.probe = probe

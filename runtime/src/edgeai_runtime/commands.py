@@ -272,6 +272,9 @@ def status(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result
     from edgeai_runtime.generations import current_manifest
     from edgeai_runtime.generations.keeper_client import KeeperClient
     from edgeai_runtime.monitor import health
+    from edgeai_runtime.monitor.alarm_book import AlarmBook, sentences
+    from edgeai_runtime.monitor.asking import ask
+    from edgeai_runtime.monitor.readings import Machine
     from edgeai_runtime.settings import load_device
     from edgeai_runtime.system_versions import system_versions
     from edgeai_runtime.trust.alarms import alarms
@@ -284,8 +287,31 @@ def status(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result
         manifest, damage = None, [error.message]
     models = (manifest or {}).get("models", {})
     said = damage + alarms(paths, {name: model["version"] for name, model in models.items()})
-    told = health.report(load_device(paths), status, manifest, system_versions(), said)
+    said += sentences(AlarmBook(paths.alarms).standing)
+    service = ask(paths.http)
+    readings = None if service else Machine(paths.opt).take()
+    told = health.report(
+        load_device(paths), status, manifest, system_versions(), said, service=service, readings=readings
+    )
     return {"changed": False, **told}
+
+
+def alarms_show(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
+    from edgeai_runtime.monitor.alarm_book import AlarmBook
+
+    book = AlarmBook(paths.alarms)
+    standing = [{"alarm": name, **entry} for name, entry in sorted(book.standing.items())]
+    columns = ("time", "alarm", "event", "by", "sentence")
+    history = [{name: event.get(name) for name in columns} for event in book.history[-args.last :]]
+    return {"changed": False, "standing": standing, "history": history}
+
+
+def alarms_acknowledge(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
+    from edgeai_runtime.monitor.alarm_book import AlarmBook
+
+    book = AlarmBook(paths.alarms)
+    changed = book.acknowledge(args.name, args.actor)
+    return {"changed": changed, "actions": [f"{args.name} is acknowledged"]}
 
 
 def verify(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
@@ -387,6 +413,8 @@ ON_DEVICE = (
     update_apply,
     status,
     verify,
+    alarms_show,
+    alarms_acknowledge,
     debian_install,
 )
 # What root does as root: apt takes it, and the device's commands are what the owner must not change.

@@ -61,6 +61,12 @@ def _add_repository(parser: argparse.ArgumentParser, default: Optional[str]) -> 
         parser.add_argument(option, type=kind, metavar=metavar, default=default)
 
 
+def _positive(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"'{text}' is no whole number from 1")
+    return int(text)
+
+
 def _target_and_directory(text: str) -> Tuple[str, Path]:
     target, equals, directory = text.partition("=")
     if not (target and equals and directory):
@@ -88,6 +94,18 @@ def build_parser() -> argparse.ArgumentParser:
     add(words, "status", commands.status, "Show what this device serves and how it does")
 
     add(words, "verify", commands.verify, "Read every file the device may need and say which are damaged")
+    alarms = words.add_parser("alarms", help="What needs a person, and what did").add_subparsers(
+        metavar="COMMAND", required=True
+    )
+    show = add(alarms, "show", commands.alarms_show, "Show the alarms that stand, and their history")
+    show.add_argument(
+        "--last", type=_positive, default=20, metavar="N", help="entries of the history (default: 20)"
+    )
+    acknowledge = add(
+        alarms, "acknowledge", commands.alarms_acknowledge, "Say that you know; a latched alarm ends with it"
+    )
+    acknowledge.add_argument("name", help="as `edgeai alarms show` names it")
+    _add_actor(acknowledge)
 
     infer = add(words, "infer", commands.infer, "Send one image to a model and show the answer")
     infer.add_argument("image", type=Path)

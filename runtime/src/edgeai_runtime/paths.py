@@ -65,6 +65,10 @@ class Paths:
         return self.var / "taken_back.json"
 
     @property
+    def alarms(self) -> Path:
+        return self.var / "alarms" / "alarms.json"
+
+    @property
     def trust(self) -> Path:
         return self.var / "trust"
 
@@ -87,6 +91,10 @@ class Paths:
     @property
     def control(self) -> Path:
         return self.run / "keeper.sock"
+
+    @property
+    def http(self) -> Path:
+        return self.run / "http.sock"
 
     def generation(self, number: int) -> Path:
         return self.generations / str(number)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Dict, Tuple
 
 from edgeai_runtime.errors import InputError
+from edgeai_runtime.monitor.rules import DEFAULTS, Rules, read_rules
 from edgeai_runtime.paths import Paths
 from edgeai_runtime.strict import check_keys
 
@@ -22,7 +23,7 @@ class Device:
     """Who this device is and where it serves. `http` is "host:port"; `threads` bounds one model.
 
     `depot_mirrors` are asked when the depot does not deliver; `depot_rate_limit` is in bytes a second,
-    0 for none. `generations_kept` are those confirmed before the present one.
+    0 for none. `generations_kept` are those confirmed before the present one. `alarms`: the rules in force.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Device:
     depot_mirrors: Tuple[str, ...] = ()
     depot_rate_limit: float = 0.0
     generations_kept: int = 2
+    alarms: Rules = field(default_factory=lambda: DEFAULTS)
 
 
 def load_toml(path: Path) -> Dict[str, Any]:
@@ -53,7 +55,9 @@ def load_device(paths: Paths) -> Device:
     if not path.exists():
         raise InputError(f"{path}: this device is not provisioned; run the provision playbook for it first.")
     data = load_toml(path)
-    check_keys(data, ["schema", "name", "class", "line", "depot", "serve"], ["keep"], origin=str(path))
+    check_keys(
+        data, ["schema", "name", "class", "line", "depot", "serve"], ["keep", "alarms"], origin=str(path)
+    )
     if data["schema"] != 1:
         raise InputError(
             f"{path}: schema {data['schema']!r} is unknown, expected 1; provision the device again."
@@ -72,4 +76,5 @@ def load_device(paths: Paths) -> Device:
         depot_mirrors=tuple(url.rstrip("/") for url in data["depot"].get("mirrors", [])),
         depot_rate_limit=data["depot"].get("rate_limit", 0) * 1e6,
         generations_kept=keep.get("generations", 2),
+        alarms=read_rules(data.get("alarms", {}), origin=str(path)),
     )

@@ -16,6 +16,7 @@ import pytest
 
 pytest.importorskip("cryptography", reason="signing needs cryptography (the extra 'workstation')")
 
+import edgeai_keeper
 from making import pip_hash, write_collection, write_installer_wheel, write_wheel
 from mirror import Mirror
 from workstation import Workstation
@@ -48,10 +49,11 @@ def offer_controller(workstation: Workstation, machine: str = MACHINE) -> None:
     locks = workstation.runtime / "locks"
     (locks / "installer.txt").write_text(pip_hash(installer))
     (locks / f"controller-{machine}.txt").write_text(pip_hash(ansible))
-    package = workstation.runtime / "src" / "edgeai_runtime"
-    shutil.rmtree(package)
     ignored = shutil.ignore_patterns("*.pyc", "__pycache__")
-    shutil.copytree(str(Path(edgeai_runtime.__file__).parent), str(package), ignore=ignored)
+    for package in (edgeai_keeper, edgeai_runtime):
+        there = workstation.runtime / "src" / package.__name__
+        shutil.rmtree(there)
+        shutil.copytree(str(Path(str(package.__file__)).parent), str(there), ignore=ignored)
     write_collection(workstation.runtime.parent, {"__init__.py": "WORD = 'played'\n"})
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, List, Tuple
 
 import psutil
 import pytest
-from toy import DEVICE, build_environment, toy_model, toy_release
+from toy import DEVICE, build_environment, put, toy_model, toy_release
 
 from edgeai_runtime.convert import convert_release
 from edgeai_runtime.errors import GateFailed
@@ -32,11 +33,13 @@ def ignore(sentence: str) -> None:
     """No one listens to the progress."""
 
 
-def generation(paths: Paths, *releases: Release) -> Tuple[Path, str]:
-    """Compose a generation of these releases; its directory and environment."""
+def generation(paths: Paths, *releases: Release, served: bytes = b"") -> Tuple[Path, str]:
+    """Compose a generation, with `served` for converted models where given; its directory and environment."""
     models = {}
     for release in releases:
         made = convert_release(paths, DEVICE, release, False, ignore)
+        if served:
+            made = replace(made, artifact=put(paths, served).sha256)
         models[release.name] = Placed(_entry(release, made), release)
     wanted = draft(paths, DEVICE, "e" * 64, models, None)
     return paths.generation(compose(paths, DEVICE, wanted, models).manifest.generation), "e" * 64
@@ -104,10 +107,7 @@ def test_slow_and_fat_fail_together_in_one_sentence(paths: Paths) -> None:
 
 def test_a_model_that_fails_on_golden_images_says_what_it_answered(paths: Paths) -> None:
     release = toy_release(paths, recipe=FP32)
-    directory, environment = generation(paths, release)
-    model = directory / "models" / "label-reader" / "model.onnx"
-    model.unlink()
-    model.write_bytes(toy_model(erring_width=32))
+    directory, environment = generation(paths, release, served=toy_model(erring_width=32))
     with pytest.raises(
         GateFailed, match=r"0 of 10.*first trouble: label-reader 1\.0\.0 failed on the input"
     ) as caught:

@@ -92,11 +92,11 @@ class Bench:
     def ask(self, text: str, model: str = "label-reader") -> tuple[int, Dict[str, Any]]:
         connection = http.client.HTTPConnection(self.http, timeout=30)
         headers = {"Content-Type": "image/png", "Connection": "close"}
-        connection.request("POST", f"/v2/models/{model}/infer", picture(text), headers)
-        response = connection.getresponse()
-        answer: Dict[str, Any] = json.loads(response.read())
-        connection.close()
-        return response.status, answer
+        with contextlib.closing(connection):
+            connection.request("POST", f"/v2/models/{model}/infer", picture(text), headers)
+            response = connection.getresponse()
+            answer: Dict[str, Any] = json.loads(response.read())
+            return response.status, answer
 
     def served(self) -> Optional[str]:
         """The version that answers for label-reader now."""

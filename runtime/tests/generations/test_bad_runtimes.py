@@ -32,8 +32,8 @@ MISTAKES = {
         "os._exit(3)",
         "it was started 3 times and did not stay up, last: its process ended",
     ),
-    "hang": ("answer", "time.sleep(1e6)", "a golden sample was not answered within 8 s"),
-    "wrong answers": ("answer", "return b'{\"outputs\": []}'", "expected ['"),
+    "hang": ("model", "time.sleep(1e6)", "a golden sample was not answered within 8 s"),
+    "wrong answers": ("answer", "return Response(200, b'{\"outputs\": []}')", "expected ['"),
     "errors": ("answer", "raise MemoryError()", "requests failed"),
     "killed for memory": (
         "answer",
@@ -48,10 +48,12 @@ import sys
 if "--listen-fd" in sys.argv:
     import os, time
     from edgeai_runtime.monitor import sampler
-    from edgeai_runtime.server import v2
+    from edgeai_runtime.server.messages import Response
+    from edgeai_runtime.server.v2.responses import Writer
+    from edgeai_runtime.serving.model import Model
 
     calls = [0]
-    right, seen = v2.encode_infer, sampler.Sampler.snapshot
+    right, seen, read = Writer.write, sampler.Sampler.snapshot, Model.interpret
 
     def answer(*arguments, **options):
         calls[0] += 1
@@ -59,12 +61,17 @@ if "--listen-fd" in sys.argv:
             {mistake}
         return right(*arguments, **options)
 
+    def interpret(*arguments):
+        if calls[0] > {asked} and {place!r} == "model":
+            {mistake}
+        return read(*arguments)
+
     def snapshot(self):
         if calls[0] > {asked} and {place!r} == "loop":
             {mistake}
         return seen(self)
 
-    v2.encode_infer, sampler.Sampler.snapshot = answer, snapshot
+    Writer.write, sampler.Sampler.snapshot, Model.interpret = answer, snapshot, interpret
 """
 
 
@@ -137,7 +144,7 @@ def test_an_environment_that_breaks_on_trial_is_taken_back(bench: Bench) -> None
     os.kill(bench.status()["child_pid"], signal.SIGKILL)
     bench.wait_confirmed(2)
     bench.wait_served("1.0.0")
-    assert "bin/python cannot be started" in bench.status()["last_reverted"]["reason"]
+    assert "bin/python is missing" in bench.status()["last_reverted"]["reason"]
 
 
 def test_the_reason_is_told_with_the_status(bench: Bench) -> None:

@@ -47,11 +47,51 @@ def test_a_healthy_device_reports_who_it_is_and_how_it_does() -> None:
         "engine": "onnxruntime int8 static",
         "verdict": "confirmed",
         "reason": None,
+        "condition": "good",
         "alarms": [],
         **SERVING,
     }
     assert expected.items() <= told.items()
     json.dumps(told)
+
+
+SERVICE = {
+    "condition": "good",
+    "alarms": [],
+    "requests": 41,
+    "inferences": 320,
+    "refused": 2,
+    "mean_ms": 11.5,
+    "models": {"reader": {"version": "1.1.0", "requests": 41}},
+    "power_mode": "MAXN",
+    "readings": {"temperature_c": 51.5, "wear_percent": None, "error_percent": 0.0},
+    "recent_errors": [{"time": "…", "model": "reader", "status": 400, "count": 2, "cause": "no."}],
+}
+
+
+def test_what_the_serving_process_tells_is_part_of_the_report() -> None:
+    told = report(DEVICE, status(), MANIFEST, service=SERVICE)
+    assert (told["requests"], told["inferences"], told["refused"], told["mean_ms"]) == (41, 320, 2, 11.5)
+    assert told["models"] == {"reader": "1.1.0"}
+    assert (told["temperature_c"], told["power_mode"]) == (51.5, "MAXN")
+    assert told["readings"] == {"temperature_c": 51.5, "error_percent": 0.0}
+    assert told["recent_errors"] == SERVICE["recent_errors"]
+    json.dumps(told)
+
+
+def test_where_nothing_serves_the_machine_is_read_all_the_same() -> None:
+    told = report(DEVICE, status(phase="failed"), MANIFEST, readings={"temperature_c": 40.0})
+    assert (told["temperature_c"], told["condition"]) == (40.0, "failing")
+
+
+@pytest.mark.parametrize(
+    ("alarms", "error_percent", "condition"),
+    [([], 0.0, "good"), (["hot"], 0.0, "degraded"), ([], 49.9, "good"), (["hot"], 50.0, "failing")],
+)
+def test_the_condition_sums_it_up(alarms: Any, error_percent: float, condition: str) -> None:
+    service = {**SERVICE, "readings": {"error_percent": error_percent}}
+    told = report(DEVICE, status(), MANIFEST, alarms=alarms, service=service)
+    assert (told["condition"], told["alarms"]) == (condition, alarms)
 
 
 def test_a_device_that_took_a_generation_back_says_so_and_why() -> None:

@@ -4,16 +4,9 @@ import os
 
 import psutil
 import pytest
+from clock import Clock
 
 from edgeai_runtime.monitor.sampler import Sampler, percentile
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
@@ -37,8 +30,43 @@ def test_requests_are_counted_by_the_kind_of_their_answer(sampler: Sampler) -> N
     snapshot = sampler.snapshot()
     counts = snapshot.models["reader"]
     assert (counts.succeeded, counts.refused, counts.failed) == (2, 2, 1)
-    assert counts.seconds == pytest.approx(0.05)
+    assert (counts.times.count, counts.times.seconds) == (5, pytest.approx(0.05))
+    assert counts.mean_ms == 10
     assert (snapshot.requests, snapshot.errors) == (5, 1)
+
+
+def test_a_batch_is_as_many_inferences_as_it_holds(sampler: Sampler) -> None:
+    sampler.begin()
+    sampler.end("reader", 200, 0.01, inferences=8)
+    answer(sampler)
+    answer(sampler, 400)
+    assert sampler.snapshot().models["reader"].inferences == 9
+
+
+def test_an_error_is_kept_with_its_cause(sampler: Sampler) -> None:
+    sampler.begin()
+    sampler.end("reader", 400, 0.01, cause="The input 'y' is unknown.")
+    answer(sampler)
+    (kept,) = sampler.failures.report()
+    assert (kept["model"], kept["status"], kept["count"]) == ("reader", 400, 1)
+    assert kept["cause"] == "The input 'y' is unknown."
+
+
+def test_totals_are_of_all_models_and_of_each(sampler: Sampler) -> None:
+    assert sampler.snapshot().totals()["mean_ms"] is None
+    answer(sampler, seconds=0.01)
+    sampler.begin()
+    sampler.end("other", 500, 0.03)
+    totals = sampler.snapshot().totals()
+    assert (totals["requests"], totals["errors"], totals["mean_ms"]) == (2, 1, 20)
+    assert totals["models"]["other"] == {
+        "version": "2.0.0",
+        "requests": 1,
+        "inferences": 0,
+        "refused": 0,
+        "errors": 1,
+        "mean_ms": 30,
+    }
 
 
 def test_a_client_s_mistake_is_no_error_in_a_heartbeat(sampler: Sampler) -> None:

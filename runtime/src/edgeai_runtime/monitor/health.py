@@ -1,11 +1,12 @@
-"""One answer to "how is this device?", from the keeper's status and the generation's manifest."""
+"""One answer to "how is this device?", from its keeper, what serves, and the generation's manifest."""
 
 from __future__ import annotations
 
 from types import MappingProxyType
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from edgeai_runtime.monitor.temperature import temperature_c
+from edgeai_runtime.monitor.condition import condition
+from edgeai_runtime.monitor.readings import Readings
 from edgeai_runtime.settings import Device
 from edgeai_runtime.system_versions import NAMES
 
@@ -16,20 +17,26 @@ def report(
     manifest: Optional[Mapping[str, Any]],
     platform: Mapping[str, str] = MappingProxyType({}),
     alarms: Sequence[str] = (),
+    service: Optional[Mapping[str, Any]] = None,
+    readings: Optional[Readings] = None,
 ) -> Dict[str, Any]:
     """The health report, flat: for a terminal, a table and a program.
 
     `status`: the keeper's answer to "status"; `manifest`: of the current generation, None without
     one; `platform`: the system's versions of L4T, CUDA and TensorRT as they are now; `alarms`: of others
-    than the keeper. Times in ms over the last minute, CPU in percent of one core, memory in MiB, all None
-    while nothing serves.
+    than the keeper; `service`: Watch.report() of what serves, `readings`: of the machine, where that does
+    not tell. Times in ms, p50 and p99 of the last minute, CPU in percent of one core, memory in MiB, all
+    None while nothing serves.
     `verdict`: "confirmed", "reverted" (it serves what it served before, `reason` says why), "trial",
-    "starting", "failed" or "idle"; only "confirmed" is success.
+    "starting", "failed" or "idle"; only "confirmed" is success. `condition`: see condition.
     """
-    serving = status.get("serving") or {}
+    service = service or {}
+    serving = {**(status.get("serving") or {}), **service}
+    readings = service.get("readings") or readings or {}
     models = (manifest or {}).get("models", {})
     engines = {f"{model.get('engine')} {model.get('recipe') or ''}".strip() for model in models.values()}
     verdict, reason = _verdict(status)
+    said = [*status.get("alarms", []), *alarms, *_platform_alarm(manifest or {}, platform)]
     return {
         "name": device.name,
         "class": device.device_class,
@@ -39,16 +46,23 @@ def report(
         "models": {name: model.get("version") for name, model in models.items()},
         "engine": ", ".join(sorted(engines)) or None,
         "requests": serving.get("requests", 0),
+        "inferences": serving.get("inferences", 0),
+        "refused": serving.get("refused", 0),
         "errors": serving.get("errors", 0),
+        "mean_ms": serving.get("mean_ms"),
         "p50_ms": serving.get("p50_ms"),
         "p99_ms": serving.get("p99_ms"),
         "cpu_percent": serving.get("cpu_percent"),
         "rss_mb": serving.get("rss_mb"),
-        "temperature_c": temperature_c(),
+        "temperature_c": readings.get("temperature_c"),
         "restarts": status.get("restarts", 0),
         "verdict": verdict,
         "reason": reason,
-        "alarms": [*status.get("alarms", []), *alarms, *_platform_alarm(manifest or {}, platform)],
+        "condition": condition(said, readings.get("error_percent") or 0.0, verdict not in ("failed", "idle")),
+        "alarms": said,
+        "readings": {name: figure for name, figure in readings.items() if figure is not None},
+        "power_mode": serving.get("power_mode"),
+        "recent_errors": list(serving.get("recent_errors", [])),
         "platform": dict(platform),
         "last_reverted": status.get("last_reverted"),
         "http": status.get("http"),

@@ -8,7 +8,9 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, Callable, Deque, Dict, Mapping, Optional, Sequence, Tuple
 
-import psutil
+from edgeai_runtime.monitor.failures import Failures
+from edgeai_runtime.monitor.histogram import Histogram
+from edgeai_runtime.monitor.memory import resident_mb
 
 WINDOW = 1000
 WINDOW_S = 60.0
@@ -23,11 +25,17 @@ class ModelCounts:
     succeeded: int = 0
     refused: int = 0  # 4xx: the client's mistake
     failed: int = 0  # 5xx
-    seconds: float = 0.0  # of all of them together
+    inferences: int = 0  # in those that succeeded: a batch of 8 is 8
+    times: Histogram = field(default_factory=Histogram)  # of all of them
 
     @property
     def requests(self) -> int:
         return self.succeeded + self.refused + self.failed
+
+    @property
+    def mean_ms(self) -> Optional[float]:
+        """Average time to an answer, None before the first."""
+        return round(self.times.seconds / self.requests * 1000, 3) if self.requests else None
 
 
 @dataclass(frozen=True)
@@ -51,10 +59,38 @@ class Snapshot:
     def errors(self) -> int:
         return sum(model.failed for model in self.models.values())
 
+    def totals(self) -> Dict[str, Any]:
+        """Totals and averages since the process began, of all models and of each."""
+        models = self.models.values()
+        seconds = sum(model.times.seconds for model in models)
+        return {
+            "requests": self.requests,
+            "inferences": sum(model.inferences for model in models),
+            "refused": sum(model.refused for model in models),
+            "errors": self.errors,
+            "mean_ms": round(seconds / self.requests * 1000, 3) if self.requests else None,
+            "p50_ms": self.p50_ms,
+            "p99_ms": self.p99_ms,
+            "in_flight": self.in_flight,
+            "cpu_percent": self.cpu_percent,
+            "models": {
+                name: {
+                    "version": model.version,
+                    "requests": model.requests,
+                    "inferences": model.inferences,
+                    "refused": model.refused,
+                    "errors": model.failed,
+                    "mean_ms": model.mean_ms,
+                }
+                for name, model in self.models.items()
+            },
+        }
+
     def heartbeat(self) -> Dict[str, Any]:
         """What the keeper is told every second."""
         return {
             "requests": self.requests,
+            "inferences": sum(model.inferences for model in self.models.values()),
             "errors": self.errors,
             "p50_ms": self.p50_ms,
             "p99_ms": self.p99_ms,
@@ -78,27 +114,29 @@ class Sampler:
         self._clock = clock
         self._times: Deque[Tuple[float, float]] = deque(maxlen=WINDOW)
         self._in_flight = 0
-        self._process = psutil.Process()
         self._cpu_percent = 0.0
-        self._cpu_since = clock()
-        # The first figure psutil gives is always 0: it measures from here.
-        self._process.cpu_percent()
+        self._cpu_since, self._cpu_used = clock(), time.process_time()
+        self.failures = Failures()
 
     def begin(self) -> None:
         """An inference request arrived."""
         self._in_flight += 1
 
-    def end(self, model: str, status: int, seconds: float) -> None:
-        """It was answered with this HTTP status."""
+    def end(self, model: str, status: int, seconds: float, cause: str = "", inferences: int = 1) -> None:
+        """It was answered with this HTTP status; `cause`: what an error's answer says; `inferences`: how
+        many it held, along the batch axis."""
         self._in_flight -= 1
         counts = self._models[model]
-        if status >= 500:
-            counts.failed += 1
-        elif status >= 400:
-            counts.refused += 1
-        else:
+        if status < 400:
             counts.succeeded += 1
-        counts.seconds += seconds
+            counts.inferences += inferences
+        else:
+            self.failures.add(model, status, cause)
+            if status < 500:
+                counts.refused += 1
+            else:
+                counts.failed += 1
+        counts.times.add(seconds)
         self._times.append((self._clock(), seconds * 1000))
 
     def snapshot(self) -> Snapshot:
@@ -113,14 +151,16 @@ class Sampler:
             timed=len(times),
             in_flight=self._in_flight,
             cpu_percent=self._cpu(),
-            rss_mb=round(self._process.memory_info().rss / (1 << 20), 1),
+            rss_mb=resident_mb(),
         )
 
     def _cpu(self) -> float:
-        # Over a few milliseconds the kernel's clock ticks make nonsense of it: thousands of percent.
-        if self._clock() - self._cpu_since >= CPU_PERIOD_S:
-            self._cpu_percent = round(self._process.cpu_percent(), 1)
-            self._cpu_since = self._clock()
+        # Two who ask at once would see what the first one's question cost.
+        elapsed = self._clock() - self._cpu_since
+        if elapsed >= CPU_PERIOD_S:
+            used = time.process_time()
+            self._cpu_percent = round(100 * (used - self._cpu_used) / elapsed, 1)
+            self._cpu_since, self._cpu_used = self._cpu_since + elapsed, used
         return self._cpu_percent
 
 

@@ -10,6 +10,7 @@ from urllib.parse import unquote
 from edgeai_runtime import __version__
 from edgeai_runtime.monitor import metrics
 from edgeai_runtime.monitor.sampler import Sampler
+from edgeai_runtime.monitor.watch import REPORT_PATH, Watch
 from edgeai_runtime.server.infer import Inference
 from edgeai_runtime.server.messages import (
     Handler,
@@ -36,11 +37,13 @@ class App:
         self,
         generation: Generation,
         sampler: Sampler,
+        watch: Watch,
         batching: Mapping[str, Batching],
         cache: Optional[Cache],
     ) -> None:
         self._generation = generation
         self._sampler = sampler
+        self._watch = watch
         self._helpers = ThreadPoolExecutor(max_workers=1, thread_name_prefix="helper")
         self._models: Dict[str, Inference] = {
             name: Inference(model, batching[name], cache, sampler, self._helpers)
@@ -83,6 +86,8 @@ class App:
             return _now(self._index)
         if parts == ["metrics"]:
             return _get(head, self._metrics)
+        if head.path == REPORT_PATH:
+            return _get(head, lambda: json_response(self._watch.report()))
         found = self._server(parts[1:]) if parts[0] == "v2" else None
         if found is None:
             raise Refused(404, f"There is nothing at {head.path[:200]}; the protocol begins at /v2.")
@@ -138,7 +143,8 @@ class App:
         return json_response([{"name": m.name, "version": m.version, "state": "READY"} for m in served])
 
     def _metrics(self) -> Response:
-        text = metrics.render(self._sampler.snapshot(), self._generation.number)
+        snapshot, watch = self._sampler.snapshot(), self._watch
+        text = metrics.render(snapshot, self._generation.number, watch.readings, watch.standing())
         return Response(200, text.encode(), metrics.CONTENT_TYPE)
 
 

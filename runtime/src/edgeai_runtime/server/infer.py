@@ -105,13 +105,24 @@ class Inference:
 class _Exchange:
     """One request on its way to its one answer. Its steps run in the event loop, but for what is `aside`."""
 
-    __slots__ = ("_asked", "_counted", "_encoding", "_inference", "_picture", "_reply", "_settle", "_started")
+    __slots__ = (
+        "_asked",
+        "_counted",
+        "_encoding",
+        "_inference",
+        "_picture",
+        "_reply",
+        "_rows",
+        "_settle",
+        "_started",
+    )
 
     def __init__(self, inference: Inference, reply: Reply, counted: bool, encoding: str) -> None:
         self._inference, self._reply, self._counted, self._encoding = inference, reply, counted, encoding
         self._started = time.perf_counter()
         self._asked = _PICTURE
         self._picture = False  # the pipeline is gone through
+        self._rows = 0  # that the model works on, none for an answer that was there
         self._settle: Optional[Callable[[Any], None]] = None
         if counted:
             inference.sampler.begin()
@@ -207,7 +218,8 @@ class _Exchange:
 
     def _submit(self, feeds: Tensors) -> None:
         done = self._interpret if self._picture else self._outcome
-        asked = self._asked
+        asked, model = self._asked, self._inference.model
+        self._rows = len(next(iter(feeds.values()))) if model.batched else 1
         self._inference.scheduler.submit(feeds, done, asked.priority, asked.timeout_us)
 
     def _interpret(self, outcome: Outcome) -> None:
@@ -229,12 +241,12 @@ class _Exchange:
 
     def _answer(self, outcome: Any) -> None:
         if isinstance(outcome, Exception):
-            self._finish(_failure(outcome))
+            self._finish(_failure(outcome), outcome)
             return
         try:
             self._write(outcome)
         except Exception as error:  # noqa: BLE001 - every request is answered
-            self._finish(_failure(error))
+            self._finish(_failure(error), error)
 
     def _write(self, outputs: Tensors) -> None:
         writer, asked = self._inference.writer, self._asked
@@ -245,19 +257,13 @@ class _Exchange:
             self._finish(writer.write(outputs, asked))
             return
 
-        def work() -> Response:
-            try:
-                return encodings.pack(writer.write(outputs, asked), self._encoding)
-            except Exception as error:  # noqa: BLE001
-                return _failure(error)
+        self.aside(lambda: encodings.pack(writer.write(outputs, asked), self._encoding), self._finish)
 
-        self.aside(work, self._finish)
-
-    def _finish(self, response: Response) -> None:
+    def _finish(self, response: Response, error: Optional[Exception] = None) -> None:
         if self._counted:
             seconds = time.perf_counter() - self._started
-            model = self._inference.model.name
-            self._inference.sampler.end(model, response.status, seconds)
+            model, cause = self._inference.model.name, "" if error is None else _cause(error)
+            self._inference.sampler.end(model, response.status, seconds, cause, self._rows)
             self._inference.statistics.answered(seconds, response.status == 200)
         self._reply(response)
 
@@ -293,6 +299,12 @@ def _failure(error: Exception) -> Response:
     return error_response(
         500, f"The runtime made a mistake ({type(error).__name__}); please report it with its log."
     )
+
+
+def _cause(error: Exception) -> str:
+    if isinstance(error, (EdgeAIError, Refused)):
+        return str(error)
+    return "the runtime made a mistake, its log has more"
 
 
 def _json_size(head: Head) -> Optional[int]:

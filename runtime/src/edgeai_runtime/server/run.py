@@ -13,6 +13,7 @@ from typing import Dict, List, Optional, Sequence
 
 from edgeai_runtime.errors import BackendError, DamagedError, EdgeAIError, InputError
 from edgeai_runtime.monitor.sampler import Sampler
+from edgeai_runtime.monitor.watch import Watch, watch_device
 from edgeai_runtime.paths import Paths
 from edgeai_runtime.server.app import App
 from edgeai_runtime.server.control import Control
@@ -48,13 +49,14 @@ def run(
         raise InputError("Where to serve is said with --http or with --listen-fd; give exactly one of them.")
     logging.basicConfig(stream=sys.stderr, format="edgeai: %(message)s", level=logging.WARNING)
     directory = generation or paths.current
-    process = _Process(directory, http, listen_fds, control_fd, probe_fd, limits or Limits())
+    process = _Process(paths, directory, http, listen_fds, control_fd, probe_fd, limits or Limits())
     asyncio.run(process.live())
 
 
 class _Process:
     def __init__(
         self,
+        paths: Paths,
         directory: Path,
         http: Optional[str],
         listen_fds: Sequence[int],
@@ -62,6 +64,7 @@ class _Process:
         probe_fd: Optional[int],
         limits: Limits,
     ) -> None:
+        self._paths = paths
         self._directory = directory
         self._http = http
         self._listen_fds = listen_fds
@@ -101,9 +104,11 @@ class _Process:
         listeners = self._listeners()
         generation = await self._load()
         sampler = Sampler({name: model.version for name, model in generation.models.items()})
-        app = App(generation, sampler, self._batching, Cache())
+        # What is given the device's sockets is the device's service; all else is there to be measured.
+        watch = watch_device(self._paths, sampler) if self._listen_fds else Watch(sampler, self._directory)
+        app = App(generation, sampler, watch, self._batching, Cache())
         listening = Listening(listeners, app.answer, self._limits)
-        heart = asyncio.get_running_loop().create_task(self._beat(sampler))
+        tasks = [asyncio.get_running_loop().create_task(self._beat(sampler))]
         try:
             if self._http or self._control is None:
                 # Before "ready" is said: a parent that reads it may connect at once.
@@ -117,14 +122,18 @@ class _Process:
                 print(f"edgeai serves on http://{address}", file=sys.stderr, flush=True)
             await _first(self._accept, self._drain)
             if not self._drain.is_set():
+                tasks.append(asyncio.get_running_loop().create_task(watch.run()))
                 listening.accept()
                 self._tell("accepting")
                 await self._drain.wait()
+                tasks.pop().cancel()  # whoever takes over watches from now on
             await listening.drain()
         finally:
-            heart.cancel()
+            for task in tasks:
+                task.cancel()
             listening.close()
             app.close()
+            watch.close()
 
     def _listeners(self) -> List[socket.socket]:
         if self._http:

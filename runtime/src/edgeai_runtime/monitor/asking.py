@@ -1,0 +1,42 @@
+"""Ask the serving process for its report, through the socket for programs on the device."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+from pathlib import Path
+from typing import Any, Dict, Optional
+
+from edgeai_keeper.listeners import short
+
+from edgeai_runtime.monitor.watch import REPORT_PATH
+
+_PATIENCE_S = 3.0
+
+
+class _Connection(http.client.HTTPConnection):
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=_PATIENCE_S)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(_PATIENCE_S)
+        with short(self._path) as name:
+            self.sock.connect(name)
+
+
+def ask(path: Path) -> Optional[Dict[str, Any]]:
+    """Watch.report() of whoever serves at the Unix socket `path`; None when it does not tell, since nothing
+    serves, it has too much to do, or it is a runtime from before there was such a report."""
+    connection = _Connection(path)
+    try:
+        connection.request("GET", REPORT_PATH)
+        answer = connection.getresponse()
+        report = json.loads(answer.read()) if answer.status == 200 else None
+    except (OSError, http.client.HTTPException, ValueError):
+        return None
+    finally:
+        connection.close()
+    return report if isinstance(report, dict) else None

@@ -1,0 +1,41 @@
+"""Memory: of this process, and of the machine. All in MiB."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Dict, Optional
+
+from edgeai_runtime.monitor.sysfs import read_text
+
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+def resident_mb(root: Path = Path("/")) -> float:
+    """What of this process lies in memory now; 0 where /proc does not tell."""
+    text = read_text(root / "proc/self/statm")
+    return round(int(text.split()[1]) * _PAGE / (1 << 20), 1) if text else 0.0
+
+
+def memory(root: Path = Path("/")) -> Dict[str, Optional[float]]:
+    """`rss_mb` and `pss_mb` of this process, in the latter of what it shares its part alone (None before
+    Linux 4.14); `memory_total_mb` and what is free for the asking, also in percent."""
+    system = _table(read_text(root / "proc/meminfo"))
+    total, available = system.get("MemTotal"), system.get("MemAvailable")
+    return {
+        "rss_mb": resident_mb(root) or None,
+        "pss_mb": _table(read_text(root / "proc/self/smaps_rollup")).get("Pss"),
+        "memory_total_mb": total,
+        "memory_available_mb": available,
+        "memory_available_percent": round(100 * available / total, 1) if total and available else None,
+    }
+
+
+def _table(text: Optional[str]) -> Dict[str, float]:
+    """Lines such as "MemTotal:  3884 kB" in MiB."""
+    found = {}
+    for line in (text or "").splitlines():
+        name, _colon, value = line.partition(":")
+        if value.endswith(" kB"):
+            found[name] = round(int(value.split()[0]) / 1024, 1)
+    return found
