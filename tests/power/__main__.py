@@ -18,7 +18,7 @@ sys.path.append(str(Path(__file__).parent))
 
 from device import Bundle, Device, make_bundles
 from media import MEDIA, Killed, missing_for_images
-from tracing import supported
+from tracing import missing_for_tracing
 from trees import Pool
 from update import Row, Update
 
@@ -35,31 +35,36 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--medium", action="append", choices=[medium.name for medium in MEDIA])
     parser.add_argument("--stage", action="append", help="cut these only (default: all)")
-    parser.add_argument(
-        "--bundles", help=argparse.SUPPRESS
-    )  # where the process that starts this one made them
+    # Where the process that starts this one made them.
+    parser.add_argument("--bundles", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.bundles:
         return walk(options)
-    if not supported():
-        print("Not run: ptrace's calls are known here for Linux on x86-64 and aarch64 only.")
+    missing = missing_for_tracing()
+    if missing:
+        print(f"Not run: {missing}.")
         return 0
     wanted = options.medium or [medium.name for medium in MEDIA]
-    missing = missing_for_images()
+    images = [name for name in wanted if name != Killed.name]
+    missing = missing_for_images() if images else ""
     if missing:
-        print(f"Not run on {', '.join(name for name in wanted if name != Killed.name)}: {missing}.")
+        print(f"Not run on {', '.join(images)}: {missing}.")
         wanted = [name for name in wanted if name == Killed.name]
+    if not wanted:
+        return 0
     begun = time.monotonic()
     roomy = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 8 << 30
     with tempfile.TemporaryDirectory(prefix="edgeai-power-", dir=MEMORY if roomy else None) as directory:
         (Path(directory) / "bundles.json").write_text(json.dumps(make_bundles(Path(directory))))
         print(HEAD, flush=True)
         running = [start(name, directory, options) for name in wanted]
-        status = max([process.wait() for process in running], default=0)
+        failed = [name for name, process in zip(wanted, running) if process.wait() != 0]
         told = [json.loads(path.read_text()) for path in Path(directory).glob("told-*.json")]
     points, states, bad = (sum(one[key] for one in told) for key in ("points", "states", "bad"))
     print(f"{points} points, {states} states, {bad} bad, {time.monotonic() - begun:.0f} s in all")
-    return 1 if status or bad or not states else 0
+    if failed:
+        print(f"Failed on {', '.join(failed)}.")
+    return 1 if failed else 0
 
 
 def start(medium: str, bundles: str, options: argparse.Namespace) -> subprocess.Popen[bytes]:
@@ -95,6 +100,8 @@ def walk(options: argparse.Namespace) -> int:
                 print(line(row), flush=True)
                 if not row.cuts:
                     say(f"{row.medium}, {row.stage}: no point was drawn")
+    if not rows:
+        say(f"{kind.name}: no stage is named {' or '.join(options.stage)}")
     points, states = sum(row.points for row in rows), sum(row.cuts for row in rows)
     told = {"points": points, "states": states, "bad": len(bad)}
     (base / f"told-{kind.name}.json").write_text(json.dumps(told))

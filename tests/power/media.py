@@ -107,8 +107,11 @@ def missing_for_images() -> str:
         return "crash images need root"
     if not os.access("/dev/loop-control", os.W_OK):
         return "crash images need loop devices"
-    missing = [tool for tool in ("mkfs.ext4", "mount", "unshare") if shutil.which(tool) is None]
-    return f"crash images need {missing[0]}" if missing else ""
+    missing = [tool for tool in ("mkfs.ext4", "mount", "losetup", "unshare") if shutil.which(tool) is None]
+    if missing:
+        return f"crash images need {missing[0]}"
+    tried = subprocess.run(["unshare", "--mount", "losetup", "--find"], capture_output=True, check=False)
+    return "crash images need mounts and a loop device that is free" if tried.returncode else ""
 
 
 def _do(*command: str) -> None:

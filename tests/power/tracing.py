@@ -83,8 +83,18 @@ class Call(NamedTuple):
     path: str
 
 
-def supported() -> bool:
-    return sys.platform == "linux" and platform.machine() in MACHINES
+def missing_for_tracing() -> str:
+    """Why nothing can be traced here; empty where it can."""
+    if sys.platform != "linux" or platform.machine() not in MACHINES:
+        return "ptrace's calls are known here for Linux on x86-64 and aarch64 only"
+    pid = os.fork()
+    if pid == 0:
+        signal.pause()
+        os._exit(0)
+    refused = ctypes.get_errno() if _libc.ptrace(SEIZE, pid, None, None) else 0
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    return f"ptrace is refused here ({os.strerror(refused)})" if refused else ""
 
 
 class Tracer:
