@@ -72,7 +72,7 @@ def main() -> int:
     try:
         have_wrk()
         with tempfile.TemporaryDirectory(prefix="edgeai-bench-") as directory:
-            return Bench(plan, Path(directory)).run(options.output)
+            return Bench(plan, Path(directory), options.output).run()
     except UnavailableError as error:
         print(f"bench-serving: {error}", file=sys.stderr)
         return 1
@@ -81,9 +81,11 @@ def main() -> int:
 class Bench:
     """One run. What it measured is in `results`, whatever happens later."""
 
-    def __init__(self, plan: Plan, directory: Path) -> None:
+    def __init__(self, plan: Plan, directory: Path, output: Path) -> None:
+        """`directory` is for what nobody wants afterwards."""
         self._plan = plan
         self._directory = directory
+        self._output = output
         self._results = Results()
         self._environments: Dict[str, Environment] = {}
         self._server_core, client_core = cores()
@@ -92,7 +94,7 @@ class Bench:
         if client_core == self._server_core:
             say("This machine lends one core: client and servers share it, and no figure means much.")
 
-    def run(self, output: Path) -> int:
+    def run(self) -> int:
         """Measure, print, write; the exit status: 1 where a figure is void."""
         plan = self._plan
         names = sorted({name for _, name in plan.visits()})
@@ -106,7 +108,7 @@ class Bench:
                     self._void(f"{peer.title} with {name} in repeat {repeat + 1}: {error}")
         report = self._report([peer for peer in plan.peers if peer in dict(visits)])
         say(f"\n{report.text()}\n\n{reached(report)}")
-        say(f"Written: {', '.join(map(str, report.write(output)))}")
+        say(f"Written: {', '.join(map(str, report.write(self._output)))}")
         return 1 if self._results.void else 0
 
     def _rehearse(self, networks: Dict[str, Network]) -> List[Tuple[Peer, str]]:
@@ -129,7 +131,8 @@ class Bench:
                 peer.requirements(), CACHE / "benchmarks", lambda: say(f"Setting up {peer.title} …")
             )
         work = self._directory / peer.name / served.name
-        return visit(peer, served, Place(self._environments[peer.name], self._server_core, work))
+        log = self._output / "logs" / f"{peer.name}-{served.name}.log"
+        return visit(peer, served, Place(self._environments[peer.name], self._server_core, work, log))
 
     def _measure(self, repeat: int, peer: Peer, served: Network) -> None:
         plan = self._plan

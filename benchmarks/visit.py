@@ -39,6 +39,7 @@ class Place:
     environment: Environment
     core: int
     work: Path  # a directory of its own
+    log: Path  # what its server says
 
 
 def visit(peer: Peer, network: Network, place: Place) -> Visit:
@@ -60,10 +61,11 @@ class Visit(ContextManager["Visit"]):
     def __enter__(self) -> Visit:
         peer, place = self._peer, self._place
         place.work.mkdir(parents=True, exist_ok=True)
+        place.log.parent.mkdir(parents=True, exist_ok=True)
         command = peer.command(place.environment, self._network, self._port, place.work)
         variables = {"ORT_DISABLE_TELEMETRY": "1", **peer.variables(place.environment)}
         began = time.perf_counter()
-        self._processes = Processes(command, variables, place.core, place.work / "log", place.work)
+        self._processes = Processes(command, variables, place.core, place.log, place.work)
         try:
             self._wait(self._answers)
             self.start_s = time.perf_counter() - began
@@ -96,7 +98,7 @@ class Visit(ContextManager["Visit"]):
         deadline = time.monotonic() + patience
         while not condition():
             if not self._processes.alive:
-                raise UnavailableError(f"it ended: {self._last_words()}")
+                raise UnavailableError(f"it ended; the last it said: {self._last_words()}")
             if time.monotonic() > deadline:
                 why = f"it did not answer within {patience:.0f} s ({self._why or 'nothing there'})"
                 raise UnavailableError(f"{why}; the last it said: {self._last_words()}")
@@ -104,7 +106,7 @@ class Visit(ContextManager["Visit"]):
 
     def _last_words(self) -> str:
         said = [line.strip() for line in self._processes.said() if line.strip()]
-        return said[-1][:300] if said else "it said nothing"
+        return f"{said[-1][:300] if said else 'nothing'} ({self._place.log})"
 
 
 class InProcess(Visit):

@@ -40,10 +40,10 @@ def serve(name: str, path: str, given: str, asked: str, port: str) -> None:
             output = kserve.InferOutput(name=asked, shape=list(result.shape), datatype="FP32")
             output.set_data_from_numpy(result)
             return kserve.InferResponse(
-                response_id=payload.id,
+                response_id=payload.id or "none",  # in JSON it must be there
                 model_name=name,
                 infer_outputs=[output],
-                request_outputs=payload.request_outputs,
+                requested_outputs=payload.request_outputs,
                 use_binary_outputs=payload.use_binary_outputs,
             )
 

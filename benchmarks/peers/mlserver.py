@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, List, Sequence
+from typing import TYPE_CHECKING, List, Sequence
 
 from benchmarks.environments import Environment, locked
-from benchmarks.peers.base import Peer, open_session, program
+from benchmarks.peers.base import Peer
 from benchmarks.wires import V2_JSON
 
 if TYPE_CHECKING:
@@ -21,41 +20,24 @@ class MLServer(Peer):
     package = "mlserver"
     wire = V2_JSON  # it has no other over HTTP
     json = True
-    networks = ("mlp", "classifier")  # a picture of 224 × 224 in JSON is nobody's way
+    networks = ("mlp", "classifier")  # nobody sends pictures of 224 × 224 in JSON
 
     def requirements(self) -> Sequence[str]:
         return ["mlserver==1.7.1", locked("onnxruntime")]
 
     def command(self, environment: Environment, network: Network, port: int, work: Path) -> List[str]:
-        return program("benchmarks.peers.mlserver", environment, network, port)
-
-
-async def serve(name: str, path: str, given: str, asked: str, port: str) -> None:
-    import mlserver
-    from mlserver.codecs import NumpyCodec
-    from mlserver.settings import ModelSettings, Settings
-
-    class Model(mlserver.MLModel):  # type: ignore[misc]  # there are no types where this is checked
-        async def load(self) -> bool:
-            self._session = open_session(path)
-            return True
-
-        async def predict(self, payload: Any) -> Any:
-            (result,) = self._session.run([asked], {given: NumpyCodec.decode_input(payload.inputs[0])})
-            return mlserver.types.InferenceResponse(
-                model_name=name, outputs=[NumpyCodec.encode_output(asked, result)]
-            )
-
-    settings = Settings(
-        host="127.0.0.1",
-        http_port=int(port),
-        grpc_port=int(port) + 1,
-        metrics_endpoint=None,
-        parallel_workers=0,
-        load_models_at_startup=False,
-    )
-    await mlserver.MLServer(settings).start([ModelSettings(name=name, implementation=Model)])
-
-
-if __name__ == "__main__":
-    asyncio.run(serve(*sys.argv[1:]))
+        settings = {
+            "host": "127.0.0.1",
+            "http_port": port,
+            "grpc_port": port + 1,
+            "metrics_endpoint": None,
+            "parallel_workers": 0,
+        }
+        model = {
+            "name": network.name,
+            "implementation": "benchmarks.peers.mlserver_model.Model",
+            "parameters": {"uri": str(network.path)},
+        }
+        (work / "settings.json").write_text(json.dumps(settings))
+        (work / "model-settings.json").write_text(json.dumps(model))
+        return [str(environment.directory / "bin" / "mlserver"), "start", str(work)]

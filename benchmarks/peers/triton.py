@@ -14,7 +14,13 @@ if TYPE_CHECKING:
     from benchmarks.networks import Network
 
 CORE = "nvidia-pytriton==0.7.0"
-MODEL = "from benchmarks.peers.triton import TritonPythonModel\n"
+# The backend's interpreter is isolated: it does not look at PYTHONPATH.
+MODEL = """\
+import sys
+
+sys.path += {paths}
+from benchmarks.peers.triton import TritonPythonModel
+"""
 CONFIG = """\
 backend: "python"
 max_batch_size: 32
@@ -37,8 +43,8 @@ class Triton(Peer):
         return [CORE, locked("onnxruntime")]
 
     def variables(self, environment: Environment) -> Dict[str, str]:
-        # The backend runs the system's interpreter and sees the peer's packages.
-        return {"PYTHONPATH": f"{REPO}:{environment.packages}"}
+        # The backend's stub is not where it was linked for.
+        return {"LD_LIBRARY_PATH": str(environment.packages / "nvidia_pytriton.libs")}
 
     def command(self, environment: Environment, network: Network, port: int, work: Path) -> List[str]:
         if not SYSTEM_PYTHON.exists():
@@ -57,7 +63,7 @@ class Triton(Peer):
         )
         model = work / "models" / network.name
         (model / "1").mkdir(parents=True, exist_ok=True)
-        (model / "1" / "model.py").write_text(MODEL)
+        (model / "1" / "model.py").write_text(MODEL.format(paths=[str(REPO), str(environment.packages)]))
         (model / "config.pbtxt").write_text(config + self.more)
         return [
             str(server / "bin" / "tritonserver"),
