@@ -91,9 +91,10 @@ def _python() -> Path:
     found: Optional[str] = shutil.which(f"python{VERSION}")
     for candidate in (SYSTEM_PYTHON, Path(found) if found else SYSTEM_PYTHON):
         # A pyenv shim answers to the name and then fails: only one that starts counts.
-        if candidate.exists() and not subprocess.run(
-            [str(candidate), "-c", ""], capture_output=True, check=False
-        ).returncode:
+        if (
+            candidate.exists()
+            and not subprocess.run([str(candidate), "-c", ""], capture_output=True, check=False).returncode
+        ):
             return candidate
     raise UnavailableError(
         f"The peers run on Python {VERSION}, which is not here; install it, on Debian 12 as python{VERSION}."

@@ -9,6 +9,7 @@ from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 from benchmarks.peers.base import Peer
 
 OURS = "edgeai"
+_TIMES = "\N{MULTIPLICATION SIGN}"
 _TRITON = ("triton", "triton-batching")
 
 
@@ -87,16 +88,16 @@ FIGURES = (
     _rate("Classifier, 1 connection", "classifier-1", Target(0.93, ("raw",))),
     _rate("Classifier, 8 connections", "classifier-8", Target(0.93, ("raw",))),
     _rate("Classifier, 32 connections", "classifier-32", Target(0.93, ("raw",))),
-    Figure(
-        "Classifier, 32 connections, p99", "ms", "classifier-32", "p99_ms", target=Target(0.5, _TRITON)
-    ),
+    Figure("Classifier, 32 connections, p99", "ms", "classifier-32", "p99_ms", target=Target(0.5, _TRITON)),
     _rate("Classifier, answered by the cache", "cache", Target(2, ("triton-cache",))),
     _rate("MobileNetV2, 1 connection", "mobilenet-1"),
     _rate("MobileNetV2, 8 connections", "mobilenet-8", Target(0.97, ("raw",))),
     _rate("MobileNetV2, 32 connections", "mobilenet-32", Target(0.97, ("raw",))),
     Figure("Start to first answer, classifier", "s", "start", "start_s", target=Target(plus=0.6)),
     Figure("Memory (PSS) before load, classifier", "MB", "memory", "idle_mb", target=Target(1, ("raw",), 20)),
-    Figure("Memory (PSS) after load, classifier", "MB", "memory", "loaded_mb", target=Target(1, ("raw",), 20)),
+    Figure(
+        "Memory (PSS) after load, classifier", "MB", "memory", "loaded_mb", target=Target(1, ("raw",), 20)
+    ),
     Figure("Idle CPU, classifier", "% of a core", "idle", "idle_percent", target=Target(plus=0.5)),
     Figure("Installed environment", "MB", "size", "size_mb", target=Target(plus=260)),
 )
@@ -162,7 +163,9 @@ def judge(figure: Figure, results: Results) -> Optional[Verdict]:
             f"{sign} {against} + {target.plus:g} {figure.unit}", f"{more:+.3g}", fits(more, target.plus)
         )
     times = median(value / other for value, other in pairs)
-    return Verdict(f"{sign} {target.factor:g} × {against}", f"{times:.2f} ×", fits(times, target.factor))
+    return Verdict(
+        f"{sign} {target.factor:g} {_TIMES} {against}", f"{times:.2f} {_TIMES}", fits(times, target.factor)
+    )
 
 
 def said(value: Optional[float]) -> str:

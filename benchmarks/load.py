@@ -6,7 +6,6 @@ import math
 import os
 import shutil
 import subprocess
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional, Sequence
@@ -44,30 +43,28 @@ def have_wrk() -> None:
 class Load:
     """Requests of one kind for one server, numbered on from run to run."""
 
-    def __init__(self, port: int, path: str, wire: Wire, messages: Sequence[Message]) -> None:
-        """`messages` are sent in turn, as this wire puts them."""
+    def __init__(self, port: int, path: str, wire: Wire, messages: Sequence[Message], file: Path) -> None:
+        """`messages` are sent in turn, as this wire puts them; `file` is written for load.lua."""
         hole = len(wire.number(0))
         self._url = f"http://127.0.0.1:{port}{path}"
         self._kind = "text" if wire.in_text else "binary"
-        self._file = tempfile.NamedTemporaryFile(prefix="edgeai-bench-")
+        self._file = file
+        pieces = []
         for message in messages:
             headers = {"Host": f"127.0.0.1:{port}", **message.headers}
             headers["Content-Length"] = str(len(message.body))
             head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
             before = f"POST {path} HTTP/1.1\r\n{head}\r\n".encode() + message.body[: message.hole]
             after = message.body[message.hole + hole :]
-            self._file.write(b"%d %d\n%s%s" % (len(before), len(after), before, after))
-        self._file.flush()
+            pieces.append(b"%d %d\n%s%s" % (len(before), len(after), before, after))
+        file.write_bytes(b"".join(pieces))
 
     def start(self, connections: int, seconds: float, first: int, same: bool) -> subprocess.Popen[str]:
         """Begin to send, numbered from `first` on; with `same` one and the same request always."""
         wrk = ["wrk", "--threads=1", f"--connections={connections}", f"--duration={math.ceil(seconds)}s"]
         wrk += ["--timeout=20s", f"--script={_SCRIPT}", self._url, "--"]
-        wrk += [self._file.name, self._kind, str(first), "0" if same else "1"]
+        wrk += [str(self._file), self._kind, str(first), "0" if same else "1"]
         return subprocess.Popen(wrk, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-    def close(self) -> None:
-        self._file.close()
 
 
 def finished(wrk: subprocess.Popen[str]) -> Loaded:

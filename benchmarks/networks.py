@@ -169,9 +169,7 @@ class _Graph:
             [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", classes])],
             self._constants,
         )
-        return helper.make_model(
-            graph, ir_version=IR_VERSION, opset_imports=[helper.make_opsetid("", OPSET)]
-        )
+        return helper.make_model(graph, ir_version=IR_VERSION, opset_imports=[helper.make_opsetid("", OPSET)])
 
     def _weights(self, *shape: int, inputs: int = 100) -> str:
         """Scaled so that values neither die out nor blow up over the layers (He et al. 2015)."""

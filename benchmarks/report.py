@@ -96,7 +96,9 @@ class Report:
         )
 
     def _versions(self) -> str:
-        named = [f"{peer.title} ({self.versions[peer.name]})" for peer in self.peers if peer.name in self.versions]
+        named = [
+            f"{peer.title} ({self.versions[peer.name]})" for peer in self.peers if peer.name in self.versions
+        ]
         return f"Versions: {', '.join(named)}."
 
 

@@ -183,7 +183,9 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench-serving", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help=f"one short repeat of {', '.join(QUICK)}")
     parser.add_argument("--peers", type=_names, metavar="NAMES", help=f"of: {', '.join(PEERS)}")
-    parser.add_argument("--rows", type=_names, metavar="NAMES", help=f"or patterns, of: {', '.join(_ROW_NAMES)}")
+    parser.add_argument(
+        "--rows", type=_names, metavar="NAMES", help=f"or patterns, of: {', '.join(_ROW_NAMES)}"
+    )
     parser.add_argument("--seconds", type=_positive, metavar="S", help="of each load (whole ones; 5)")
     parser.add_argument("--repeats", type=_positive, metavar="N", help="of everything (3)")
     parser.add_argument(

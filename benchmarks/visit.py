@@ -29,6 +29,7 @@ _NUMBERS = 1 << 19
 _LOOKED_AT = 15 * _NUMBERS
 # Networks computed in batches of other sizes add in another order.
 _RELATIVE, _ABSOLUTE = 1e-3, 1e-4
+_EMPTY = Message({}, b"", 0)
 _HITS = re.compile(r"^\w*cache\w*hit\w*(?:\{[^}]*\})? ([0-9.e+]+)$", re.MULTILINE)
 
 
@@ -147,10 +148,11 @@ class Served(Visit):
         first = self._numbers()
         messages = [wire.request(self._network, values, first) for values in self._inputs]
         before = self._cache_hits()
-        with contextlib.closing(Load(self._port, self._path, wire, messages)) as load:
-            errors = self._warm_up(load, wire, row, warm_up, first)
-            wrk = load.start(row.connections, seconds, first if row.same else self._numbers(), row.same)
-            loaded = finished(wrk)
+        load = Load(self._port, self._path, wire, messages, self._place.work / "requests")
+        errors = self._warm_up(load, wire, row, warm_up, first)
+        loaded = finished(
+            load.start(row.connections, seconds, first if row.same else self._numbers(), row.same)
+        )
         hits = self._cache_hits() - before
         if hits and not row.same:
             errors.append(f"{hits} answers came from a cache")
@@ -182,7 +184,8 @@ class Served(Visit):
     def _ask(self, wire: Wire, number: int) -> List[str]:
         """What is wrong with the answer to one request. Raises _NotYet for none at all."""
         values = self._inputs[0]
-        status, headers, body = self._post(wire.request(self._network, values, number))
+        message = wire.request(self._network, values, number)
+        status, headers, body = self._exchange("POST", self._path, message)
         if status != 200:
             raise _NotYet(f"status {status}: {body[:200].decode(errors='replace')}")
         if self._reference is None:
@@ -201,16 +204,14 @@ class Served(Visit):
             return [f"an answer differs from onnxruntime's by {off:.3g}"]
         return []
 
-    def _post(self, message: Message) -> Tuple[int, Dict[str, str], bytes]:
-        return self._exchange("POST", self._path, message.body, message.headers)
-
     def _exchange(
-        self, method: str, path: str, body: bytes = b"", headers: Dict[str, str] = {}
+        self, method: str, path: str, message: Message = _EMPTY
     ) -> Tuple[int, Dict[str, str], bytes]:
+        """Status, headers by lower-case name, body. Raises _NotYet without an answer."""
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
         with contextlib.closing(connection):
             try:
-                connection.request(method, path, body, headers)
+                connection.request(method, path, message.body, message.headers)
                 response = connection.getresponse()
                 found = {name.lower(): value for name, value in response.getheaders()}
                 return response.status, found, response.read()

@@ -10,7 +10,7 @@ import json
 import struct
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Dict, Mapping
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Sequence
 
 import numpy as np
 
@@ -43,9 +43,7 @@ class Wire(ABC):
         """To infer on one element (float32 [1, …]) whose first value is replaced."""
 
     @abstractmethod
-    def answer(
-        self, network: Network, headers: Mapping[str, str], body: bytes
-    ) -> np.ndarray[Any, Any]:
+    def answer(self, network: Network, headers: Mapping[str, str], body: bytes) -> np.ndarray[Any, Any]:
         """The output in an answer: float32 [1, classes]. Header names are lower case.
 
         Raises ValueError or KeyError for what is no such answer.
@@ -82,7 +80,7 @@ class V2Binary(_Binary):
         if head is None:
             return V2_JSON.answer(network, headers, body)
         described = json.loads(body[: int(head)])["outputs"][0]
-        return np.frombuffer(body[int(head) :], np.float32).reshape(described["shape"])
+        return _shaped(np.frombuffer(body[int(head) :], np.float32), described["shape"])
 
 
 class V2Json(Wire):
@@ -104,7 +102,7 @@ class V2Json(Wire):
 
     def answer(self, network: Network, headers: Mapping[str, str], body: bytes) -> np.ndarray[Any, Any]:
         described = json.loads(body)["outputs"][0]
-        return np.asarray(described["data"], np.float32).reshape(described["shape"])
+        return _shaped(described["data"], described["shape"])
 
 
 class Form(_Binary):
@@ -119,7 +117,12 @@ class Form(_Binary):
         return Message({"Content-Type": "multipart/form-data; boundary=part"}, body, len(head))
 
     def answer(self, network: Network, headers: Mapping[str, str], body: bytes) -> np.ndarray[Any, Any]:
-        return np.asarray(json.loads(body)["output"], np.float32)
+        return _shaped(json.loads(body)["output"], [1, network.classes])
+
+
+def _shaped(values: Any, shape: Sequence[int]) -> np.ndarray[Any, Any]:
+    array: np.ndarray[Any, Any] = np.asarray(values, np.float32).reshape(shape)
+    return array
 
 
 def _v2(network: Network, data: Mapping[str, Any], binary: bool = False) -> bytes:

@@ -29,7 +29,7 @@ class KServe(Peer):
 def serve(name: str, path: str, given: str, asked: str, port: str) -> None:
     import kserve
 
-    class Model(kserve.Model):  # type: ignore[misc]  # there are no types where this is checked
+    class Model(kserve.Model):  # type: ignore[misc]  # its types are not here
         def load(self) -> bool:
             self._session = open_session(path)
             self.ready = True

@@ -20,7 +20,7 @@ class MLServer(Peer):
     package = "mlserver"
     wire = V2_JSON  # it has no other over HTTP
     json = True
-    networks = ("mlp", "classifier")  # nobody sends pictures of 224 × 224 in JSON
+    networks = ("mlp", "classifier")  # nobody sends whole pictures in JSON
 
     def requirements(self) -> Sequence[str]:
         return ["mlserver==1.7.1", locked("onnxruntime")]

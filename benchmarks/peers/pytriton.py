@@ -37,7 +37,7 @@ def serve(name: str, path: str, given: str, asked: str, port: str, shape: str, c
 
     session = open_session(path)
 
-    @batch  # type: ignore[untyped-decorator]  # there are no types where this is checked
+    @batch  # type: ignore[misc]  # its types are not here
     def infer(**inputs: Any) -> List[Any]:
         result: List[Any] = session.run([asked], inputs)
         return result
