@@ -69,7 +69,7 @@ class Load:
 
 def finished(wrk: subprocess.Popen[str]) -> Loaded:
     """Wait for the end of a run and read what it says."""
-    output, _ = wrk.communicate()
+    output = wrk.communicate()[0]
     return parse(output.splitlines()) or Loaded(0, 0, 0, f"wrk failed: {output.strip()[-200:]}")
 
 

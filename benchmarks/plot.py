@@ -43,13 +43,13 @@ def _panel(figure: Figure, peers: Sequence[Peer], results: Results) -> List[str]
     better = "more" if figure.more_is_better else "less"
     parts = [f'<text class="title" y="12">{escape(figure.title)}</text>']
     parts.append(f'<text class="note" y="{_LINE + 10}">{escape(figure.unit)}, {better} is better</text>')
-    taken = [(peer, results.median(peer.name, figure)) for peer in peers]
-    known = [(peer, value) for peer, value in taken if value is not None]
-    longest = max((value for _, value in known), default=0) or 1
-    for line, (peer, value) in enumerate(known, 2):
+    taken = {peer.title: results.median(peer.name, figure) for peer in peers}
+    known = {title: value for title, value in taken.items() if value is not None}
+    longest = max(known.values(), default=0) or 1
+    for line, (title, value) in enumerate(known.items(), 2):
         top, length = line * _LINE, max(1, round(_BAR * value / longest))
-        kind = "bar ours" if peer.name == OURS else "bar"
-        parts.append(f'<text x="{_LABEL - 8}" y="{top + 12}" text-anchor="end">{escape(peer.title)}</text>')
+        kind = "bar ours" if title == OURS else "bar"
+        parts.append(f'<text x="{_LABEL - 8}" y="{top + 12}" text-anchor="end">{escape(title)}</text>')
         parts.append(f'<rect class="{kind}" x="{_LABEL}" y="{top + 2}" width="{length}" height="13"/>')
         parts.append(f'<text x="{_LABEL + length + 6}" y="{top + 12}">{said(value)}</text>')
     return parts

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -69,6 +70,8 @@ def main() -> int:
         idle=2 if quick else 10,
         repeats=options.repeats or (1 if quick else 3),
     )
+    # The servers are ended on every way out.
+    signal.signal(signal.SIGTERM, lambda *about: sys.exit(143))
     try:
         have_wrk()
         with tempfile.TemporaryDirectory(prefix="edgeai-bench-") as directory:
@@ -76,6 +79,8 @@ def main() -> int:
     except UnavailableError as error:
         print(f"bench-serving: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
 
 
 class Bench:
@@ -97,7 +102,7 @@ class Bench:
     def run(self) -> int:
         """Measure, print, write; the exit status: 1 where a figure is void."""
         plan = self._plan
-        names = sorted({name for _, name in plan.visits()})
+        names = sorted({name for peer, name in plan.visits()})
         networks = {name: network(name, self._directory, CACHE) for name in names}
         visits = self._rehearse(networks)
         for repeat in range(plan.repeats):
@@ -113,6 +118,7 @@ class Bench:
 
     def _rehearse(self, networks: Dict[str, Network]) -> List[Tuple[Peer, str]]:
         """Each starts once, so that what cannot be had is known before, and what is slow once is over."""
+        say("Each peer starts once to see what can be had …")
         able = []
         for peer, name in self._plan.visits():
             if peer.name in self._results.absent:

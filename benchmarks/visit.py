@@ -23,6 +23,7 @@ from benchmarks.processes import Processes
 from benchmarks.wires import V2_JSON, Message, Wire
 
 _PATIENCE_S = 60.0
+_SETTLE_S = 1.0
 _INPUTS = 16  # besides the numbers that make each request another
 # Each run's requests are numbered from a place of its own; the last is for those that are looked at.
 _NUMBERS = 1 << 19
@@ -30,7 +31,7 @@ _LOOKED_AT = 15 * _NUMBERS
 # Networks computed in batches of other sizes add in another order.
 _RELATIVE, _ABSOLUTE = 1e-3, 1e-4
 _EMPTY = Message({}, b"", 0)
-_HITS = re.compile(r"^\w*cache\w*hit\w*(?:\{[^}]*\})? ([0-9.e+]+)$", re.MULTILINE)
+_HITS = re.compile(r"^\w*cache\w*hits\w*(?:\{[^}]*\})? ([0-9.e+]+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,8 @@ class Visit(ContextManager["Visit"]):
         return self._processes.pss_mb()
 
     def idle_percent(self, seconds: float) -> float:
-        """Of a core, while nobody asks for anything."""
+        """Of a core, while nobody asks for anything; what the load left to do is over by then."""
+        time.sleep(_SETTLE_S)
         before, began = self._processes.cpu_s(), time.perf_counter()
         time.sleep(seconds)
         return 100 * (self._processes.cpu_s() - before) / (time.perf_counter() - began)
@@ -221,8 +223,8 @@ class Served(Visit):
     def _cache_hits(self) -> int:
         if not self._peer.metrics:
             return 0
-        _, _, text = self._exchange("GET", self._peer.metrics)
-        return int(sum(float(hits) for hits in _HITS.findall(text.decode())))
+        text = self._exchange("GET", self._peer.metrics)[2].decode()
+        return int(sum(map(float, _HITS.findall(text))))
 
     def _numbers(self) -> int:
         """Where the numbers of one more run begin."""
