@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import signal
 import subprocess
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Dict, List, Mapping, Sequence, Tuple
 
 _PATIENCE_S = 10.0
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+_LIBC = ctypes.CDLL(None)
 
 
 def cores() -> Tuple[int, int]:
@@ -19,6 +22,12 @@ def cores() -> Tuple[int, int]:
     server = allowed[0]
     apart = [core for core in allowed if _physical(core) != _physical(server)]
     return server, apart[0] if apart else allowed[-1]
+
+
+def _settle(core: int) -> None:
+    """What a server does to itself before it starts: it keeps to its core and does not outlive us."""
+    os.sched_setaffinity(0, {core})
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _physical(core: int) -> Tuple[str, ...]:
@@ -44,7 +53,7 @@ class Processes:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+                preexec_fn=lambda: _settle(core),
             )
 
     @property
