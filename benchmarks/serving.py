@@ -164,7 +164,7 @@ class Bench:
                 add("memory", loaded_mb=visited.pss_mb())
             if "idle" in about:
                 add("idle", idle_percent=visited.idle_percent(plan.idle))
-        if "size" in about and peer.infers:
+        if "size" in about:
             add("size", size_mb=size_mb(*peer.installed(self._environments[peer.name])))
 
     def _void(self, sentence: str) -> None:

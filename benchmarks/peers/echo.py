@@ -21,6 +21,7 @@ class Echo(Peer):
     name = "echo"
     title = "bare echo"
     package = "httptools"
+    networks = ("mlp",)  # where the transport is what counts
     infers = False
 
     def requirements(self) -> Sequence[str]:

@@ -29,7 +29,7 @@ class MLServer(Peer):
         settings = {
             "host": "127.0.0.1",
             "http_port": port,
-            "grpc_port": port + 1,
+            "grpc_port": 0,  # any: it cannot be left out
             "metrics_endpoint": None,
             "parallel_workers": 0,
         }
