@@ -10,8 +10,8 @@ export ORT_DISABLE_TELEMETRY := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help setup dev demo test lint sanity format test-runtime test-power test-power-sample test-switches \
-	test-transfer test-plugins \
-	test-example test-collection test-integration test-demo test-hosts test-industrial-pc changelog locks clean
+	test-transfer test-plugins test-example test-benchmarks test-collection test-integration test-demo test-hosts \
+	test-industrial-pc bench-serving changelog locks clean
 
 help: ## Say what can be typed
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,7 +34,7 @@ $(COLLECTION):
 demo: setup ## Run the whole job on this machine: bundle to rollback, three devices
 	@$(BIN)/python tests/demo/walk.py
 
-test: lint sanity test-runtime test-power-sample test-plugins test-example test-collection test-integration test-demo ## Run every test
+test: lint sanity test-runtime test-power-sample test-plugins test-example test-benchmarks test-collection test-integration test-demo ## Run every test
 	@if tools/apart.sh true; then $(MAKE) --no-print-directory test-industrial-pc; \
 	else echo "Not run: make test-industrial-pc, since hosts that run systemd take root and namespaces."; fi
 
@@ -79,6 +79,9 @@ test-plugins: dev ## Test modules, filters and callback here and on the oldest a
 test-example: dev ## Test the example's rendering and releases
 	$(BIN)/python -m pytest -q tests/example
 
+test-benchmarks: dev ## Test that the benchmark measures what it says
+	$(BIN)/python -m pytest -q tests/benchmarks
+
 test-collection: dev ## Build, install and run the collection as a user does, from an empty directory
 	$(BIN)/python -m pytest -q tests/collection
 
@@ -93,6 +96,9 @@ test-hosts: dev ## Run the other scenarios of molecule/ on hosts with systemd (n
 
 test-demo: setup ## Run the demo without a network and check its outcome
 	@$(BIN)/python tests/demo/walk.py --isolated
+
+bench-serving: setup ## Measure serving beside its peers (40 minutes; BENCH=--quick for one)
+	@$(BIN)/python -m benchmarks.serving $(BENCH)
 
 changelog: dev ## Write CHANGELOG.md from the fragments
 	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/antsibull-changelog release --update-existing --refresh

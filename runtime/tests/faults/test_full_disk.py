@@ -104,7 +104,7 @@ def test_the_keeper_goes_on_and_catches_up_when_there_is_room(on_disk: Factory, 
     assert on_disk.answers() == "1.0.0"
     disk.make_room()
     on_disk.wait(lambda s: not any("cannot be written" in alarm for alarm in s["alarms"]), "the alarm to end")
-    assert on_disk.bench.journal()[-1]["event"] == "storage_mended"
+    assert {"storage_mended", "alarm_cleared"} <= {line["event"] for line in on_disk.bench.journal()}
 
 
 def test_a_keeper_that_starts_on_a_full_disk_serves(on_disk: Factory, disk: SmallDisk) -> None:
@@ -112,8 +112,8 @@ def test_a_keeper_that_starts_on_a_full_disk_serves(on_disk: Factory, disk: Smal
     disk.leave(0)
     on_disk.bench.start()
     assert on_disk.answers() == "1.0.0"
-    (alarm,) = on_disk.must("status")["alarms"]
-    assert "cannot be written (No space left on device)" in alarm
+    alarms = on_disk.must("status")["alarms"]
+    assert any("cannot be written (No space left on device)" in alarm for alarm in alarms), alarms
 
 
 def test_a_trial_ends_in_time_on_a_full_disk(on_disk: Factory, disk: SmallDisk) -> None:
