@@ -29,7 +29,7 @@ def write_probes(
                 "model": verdict.model,
                 "sample": verdict.known.sha256,
                 "content_type": verdict.known.content_type,
-                "expect": {"text": [verdict.known.text]},
+                "expect": verdict.known.answer,
             }
     kept = [sample for model, sample in sorted(samples.items()) if model in manifest.models]
     content = json.dumps({"schema": SCHEMA, "samples": kept}, indent=1)

@@ -67,23 +67,23 @@ class Model:
             raise InputError(
                 f"{self.name} {self.version} takes no images, its release has no pipeline; send tensors."
             )
-        feeds = {self.inputs[0].name: processing.prepare(self._pipeline, data)}
-        outputs = self._run(feeds)
+        tensor, geometry = processing.prepare(self._pipeline, data)
+        outputs = self._run({self.inputs[0].name: tensor})
         try:
-            return processing.interpret(self._pipeline, outputs, self._labels)
+            return processing.interpret(self._pipeline, outputs, self._labels, geometry)
         except BackendError as error:
             raise BackendError(f"{self.name} {self.version}: {error.message}") from None
 
     def warm_up(self) -> float:
         """Answer once, so that the first request is as fast as the others; the milliseconds it took.
 
-        A small grey square through the pipeline, or zeros where the shapes say what fits (a free
+        A small grey image through the pipeline, or zeros where the shapes say what fits (a free
         first dimension is a batch of one); a model with other free dimensions is left cold.
         Raises BackendError when the model cannot answer.
         """
         started = time.perf_counter()
         if self.takes_images:
-            self.infer_image(grey_png(64, 64))
+            self.infer_image(grey_png(*processing.smallest_size(self._pipeline)))
         elif all(-1 not in spec.shape[1:] and spec.datatype != "BYTES" for spec in self.inputs):
             self._run({spec.name: _zeros(spec) for spec in self.inputs})
         return (time.perf_counter() - started) * 1000
