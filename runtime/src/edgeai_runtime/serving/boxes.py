@@ -71,19 +71,26 @@ def nms(found: Tensors, iou: float, max_boxes: int = 300) -> Tensors:
 
     A box goes when it overlaps a better one of its class by more than `iou` (intersection over union).
     """
-    corners, classes = found["boxes"], found["index"]
-    areas = np.prod(corners[:, 2:] - corners[:, :2], axis=1)
-    left = np.argsort(-found["score"], kind="stable")
+    order = np.argsort(-found["score"], kind="stable")
+    # Plain columns: arithmetic over a last axis of four or two is several times slower.
+    x1, y1, x2, y2 = np.ascontiguousarray(found["boxes"][order].T)
+    classes = found["index"][order]
+    areas = (x2 - x1) * (y2 - y1)
+    left = np.ones(len(order), dtype=np.bool_)
     kept: List[int] = []
-    while left.size and len(kept) < max_boxes:
-        best, left = left[0], left[1:]
-        kept.append(int(best))
-        upper = np.maximum(corners[left, :2], corners[best, :2])
-        lower = np.minimum(corners[left, 2:], corners[best, 2:])
-        shared = np.prod((lower - upper).clip(0), axis=1)
-        overlaps = shared > iou * (areas[left] + areas[best] - shared)
-        left = left[~(overlaps & (classes[left] == classes[best]))]
-    return chosen(found, np.asarray(kept, dtype=np.int64))
+    for best in range(len(order)):
+        if len(kept) == max_boxes:
+            break
+        if not left[best]:
+            continue
+        kept.append(best)
+        rest = slice(best + 1, None)
+        width = np.minimum(x2[rest], x2[best]) - np.maximum(x1[rest], x1[best])
+        height = np.minimum(y2[rest], y2[best]) - np.maximum(y1[rest], y1[best])
+        shared = np.maximum(width, 0) * np.maximum(height, 0)
+        overlaps = shared > iou * (areas[rest] + areas[best] - shared)
+        left[rest] &= ~(overlaps & (classes[rest] == classes[best]))
+    return chosen(found, order[kept])
 
 
 def _rows(array: np.ndarray[Any, Any], columns: int, name: str) -> np.ndarray[Any, Any]:
