@@ -51,6 +51,5 @@ def read_state(paths: Paths) -> State:
         return State()
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"{paths.state}: this is no keeper's state ({error!r}); "
-            "start the keeper again, which has a copy."
+            f"{paths.state}: this is no keeper's state ({error!r}); start the keeper again, which has a copy."
         ) from None
