@@ -161,6 +161,11 @@ def test_a_device_class_without_a_recipe_is_told_which_have_one(source: Path) ->
         ),
         ('op = "ctc_text"', 'op = "detections"', "'detections': the key 'coordinates' is missing"),
         ('op = "ctc_text"', 'op = "detections", coordinates = "xyxy", boxes = "b"', "'boxes' alone says"),
+        (
+            'op = "ctc_text"',
+            'op = "detections", coordinates = "xyxy", boxes = "b", scores = "s", objectness = true',
+            "'objectness' lies beside the coordinates",
+        ),
         ('op = "ctc_text"', 'op = "nms", iou = 1.5', "'iou' is 1.5, expected 0 to 1"),
         ('op = "ctc_text"', 'op = "top_k", k = 0', "'k' is 0, expected 1 to 1000"),
         ('op = "ctc_text"', 'op = "sigmoid", output = 1', "'output' is 1, expected text"),

@@ -87,6 +87,23 @@ def test_an_image_becomes_the_models_tensor() -> None:
     np.testing.assert_allclose(tensor[0, 0, 0, :6], np.asarray([0, 0, 255, 255, 85, 85]) / 255, rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("pre", "size"),
+    [
+        ((DECODE, LAYOUT), (64, 64)),
+        (
+            (DECODE, {"op": "resize", "height": 8}, {"op": "crop", "width": 200, "height": 8}, LAYOUT),
+            (64, 64),
+        ),
+        ((DECODE, {"op": "crop", "width": 100, "height": 9, "left": 50, "top": 7}, LAYOUT), (150, 16)),
+        ((DECODE, {"op": "pad", "width": 32, "height": 16}, LAYOUT), (32, 16)),
+        ((DECODE, PAD, LAYOUT), (64, 64)),
+    ],
+)
+def test_a_model_is_warmed_up_with_an_image_that_its_operations_admit(pre: Any, size: Any) -> None:
+    assert pipeline.smallest_size(Pipeline(pre, ())) == size
+
+
 def test_without_post_operations_the_outputs_are_the_answer() -> None:
     outputs = {"y": np.zeros(1)}
     assert pipeline.interpret(toys.NO_PIPELINE, outputs, None, Geometry((8, 8), (8, 8))) is outputs

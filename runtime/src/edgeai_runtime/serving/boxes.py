@@ -76,7 +76,7 @@ def nms(found: Tensors, iou: float, max_boxes: int = 300) -> Tensors:
     x1, y1, x2, y2 = np.ascontiguousarray(found["boxes"][order].T)
     classes = found["index"][order]
     areas = (x2 - x1) * (y2 - y1)
-    left = np.ones(len(order), dtype=np.bool_)
+    left: np.ndarray[Any, Any] = np.ones(len(order), dtype=np.bool_)
     kept: List[int] = []
     for best in range(len(order)):
         if len(kept) == max_boxes:

@@ -54,7 +54,7 @@ def decode(data: bytes) -> Image:
 def normalize(image: Image, mean: Sequence[float], std: Sequence[float]) -> np.ndarray[Any, Any]:
     """(x / 255 - mean) / std for each channel, in the order red, green, blue: float32 [H, W, 3]."""
     array: np.ndarray[Any, Any] = np.array(image, dtype=np.float32)
-    # In place: a large image exists once. By whole rows: over a last axis of three it takes six times as long.
+    # In place: a large image exists once. By whole rows: a last axis of three takes six times as long.
     rows = array.reshape(image.height, -1)
     rows /= np.float32(255)
     rows -= np.tile(np.asarray(mean, dtype=np.float32), image.width)
