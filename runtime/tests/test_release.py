@@ -13,7 +13,7 @@ from typing import Any, Callable, Dict
 import pytest
 
 from edgeai_runtime.errors import InputError
-from edgeai_runtime.release import Blob, Release, read_source
+from edgeai_runtime.release import Blob, Release, is_right, read_source
 from edgeai_runtime.release.parts import Recipe
 from edgeai_runtime.release.pipelines import POST_OPERATIONS, PRE_OPERATIONS
 from edgeai_runtime.release.tables import ENGINES, GATES, QUANTIZERS
@@ -124,7 +124,11 @@ def test_a_device_class_without_a_recipe_is_told_which_have_one(source: Path) ->
         ('"static"', '"static"\nthreads = 0', "'threads' is 0, expected 1 to 256"),
         ('"static"', '"static"\nper_channel = 1', "'per_channel' is 1, expected true or false"),
         ('"static"', '"static"\noperators = [1]', "'operators' is \\[1\\], expected names"),
-        ('op = "decode"', 'op = "decoed"', "the operation 'decoed' is unknown; known are: decode, layout"),
+        (
+            'op = "decode"',
+            'op = "decoed"',
+            "the operation 'decoed' is unknown; known are: crop, decode, layout",
+        ),
         ('color = "BGR"', 'colour = "BGR"', "'layout': unknown key 'colour'; did you mean 'color'"),
         ('color = "BGR"', 'color = "GRB"', "'color' is 'GRB', expected one of RGB, BGR"),
         ('op = "decode"', 'op = "resize"', "'resize': the key 'height' is missing"),
@@ -140,6 +144,36 @@ def test_a_device_class_without_a_recipe_is_told_which_have_one(source: Path) ->
             "'mean' is \\[0.5\\], expected three",
         ),
         ('op = "decode"', 'op = "normalize", mean = [0, 0, 0], std = [1, 0, 1]', "'std' is"),
+        (
+            'op = "decode"',
+            'op = "pad", width = 8',
+            "'pad': 'width' alone says too little; give both width and",
+        ),
+        ('op = "decode"', 'op = "pad"', "either 'width' and 'height' or 'multiple'"),
+        ('op = "decode"', 'op = "pad", multiple = 32, value = 256', "'value' is 256, expected 0 to 255"),
+        ('op = "decode"', 'op = "pad", multiple = 8, position = "left"', "expected one of center, top_left"),
+        ('op = "decode"', 'op = "crop", width = 8, height = 8, top = 1', "'top' alone says too little"),
+        ('op = "decode"', 'op = "resize", height = 8, fit = "cover"', "'fit' says how to fill"),
+        (
+            'op = "decode"',
+            'op = "resize", height = 8, width = 8, min_width = 8',
+            "'width' leaves 'min_width' and 'max_width' nothing to do",
+        ),
+        ('op = "ctc_text"', 'op = "detections"', "'detections': the key 'coordinates' is missing"),
+        ('op = "ctc_text"', 'op = "detections", coordinates = "xyxy", boxes = "b"', "'boxes' alone says"),
+        (
+            'op = "ctc_text"',
+            'op = "detections", coordinates = "xyxy", boxes = "b", scores = "s", objectness = true',
+            "'objectness' lies beside the coordinates",
+        ),
+        ('op = "ctc_text"', 'op = "nms", iou = 1.5', "'iou' is 1.5, expected 0 to 1"),
+        ('op = "ctc_text"', 'op = "top_k", k = 0', "'k' is 0, expected 1 to 1000"),
+        ('op = "ctc_text"', 'op = "sigmoid", output = 1', "'output' is 1, expected text"),
+        (
+            'op = "ctc_text"',
+            'op = "detections", coordinates = "xyxy"',
+            r"the sample selection/0\.png expects 'AB', its pipeline answers with boxes; expect a list of",
+        ),
         ('labels = "labels.txt"\n', "", "ctc_text needs the model's labels"),
         ('calibration = "calibration.jsonl"\n', "", "static quantization needs a calibration set"),
         ('source = "model.onnx"', 'source = "modle.onnx"', r"\[model\]: the file modle.onnx is missing"),
@@ -153,6 +187,64 @@ def test_a_mistake_in_release_toml_is_named(source: Path, old: str, new: str, se
     message = refused(source)
     assert re.search(sentence, message)
     assert message.startswith(str(source / "release.toml"))
+
+
+BOXES = [{"label": "A", "box": [1, 2, 30, 40.5]}, {"label": "B", "box": [0, 0, 5, 5]}]
+
+
+def expect(source: Path, value: Any) -> None:
+    """Make the release a detector's, all of whose samples expect `value`."""
+    edit(source, 'op = "ctc_text"', 'op = "detections", coordinates = "xyxy"')
+    for name in ("selection", "golden"):
+        path = source / f"{name}.jsonl"
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        path.write_text("".join(json.dumps({**line, "expect": value}) + "\n" for line in lines))
+
+
+def test_a_detectors_samples_expect_boxes(source: Path) -> None:
+    expect(source, BOXES)
+    release, _files = read_source(source)
+    assert [sample.expect for sample in release.sets.golden] == [tuple(BOXES)] * 2
+    assert Release.from_json(release.to_json(), "manifest") == release
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        ([{"label": "A"}], "line 1: the key 'box' is missing"),
+        ([{"label": "A", "boxes": []}], "unknown key 'boxes'; did you mean 'box'"),
+        ([{"label": 1, "box": [0, 0, 1, 1]}], "'label' is 1, expected text"),
+        ([{"label": "A", "box": [0, 0, 1]}], r"'box' is \[0, 0, 1\], expected \[left, top, right, bottom\]"),
+        ([{"label": "A", "box": [5, 0, 1, 1]}], r"'box' is \[5, 0, 1, 1\]"),
+        ([["A", 0, 0, 1, 1]], r"\['A', 0, 0, 1, 1\] is no "),
+        (7, "'expect' is 7, expected text or a list of"),
+    ],
+)
+def test_a_mistake_in_expected_boxes_is_named(source: Path, value: Any, sentence: str) -> None:
+    expect(source, value)
+    assert re.search(sentence, refused(source))
+
+
+@pytest.mark.parametrize(
+    ("expected", "answer", "right"),
+    [
+        ("AB", {"text": ["AB"]}, True),
+        ("AB", {"text": ["A"]}, False),
+        ("cat", {"label": ["cat", "dog"]}, True),
+        ("dog", {"label": ["cat", "dog"]}, False),
+        ("", {"label": []}, True),
+        ("AB", {}, False),
+        ((), {"boxes": [], "label": []}, True),
+        ((), {"boxes": [0, 0, 1, 1], "label": ["A"]}, False),
+        (BOXES, {"boxes": [0, 0, 5, 4, 2, 2, 30, 40], "label": ["B", "A"]}, True),
+        (BOXES, {"boxes": [0, 0, 5, 4, 2, 2, 30, 40], "label": ["A", "B"]}, False),
+        (BOXES, {"boxes": [2, 2, 30, 40], "label": ["A"]}, False),
+        (BOXES, {"boxes": [0, 0, 5, 2, 2, 2, 30, 40], "label": ["B", "A"]}, False),
+        (BOXES, {"boxes": [2, 2, 30, 40, 1, 2, 30, 40], "label": ["A", "A"]}, False),
+    ],
+)
+def test_an_answer_is_right_when_it_is_all_that_is_expected(expected: Any, answer: Any, right: bool) -> None:
+    assert is_right(expected, answer) is right
 
 
 def share_an_image(source: Path) -> None:

@@ -1,6 +1,6 @@
-"""The toy releases of the conversion's tests serve here too."""
+"""The toys of the conversion's and of serving's tests serve here too."""
 
 import sys
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).parents[1] / "convert"))
+sys.path.extend(str(Path(__file__).parents[1] / beside) for beside in ("convert", "serving"))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, List, Tuple
+from typing import Any, Dict, List, Sequence, Tuple
 
+import numpy as np
 import psutil
 import pytest
-from toy import DEVICE, build_environment, put, toy_model, toy_release
+import toys
+from toy import DEVICE, build_environment, put, put_model, toy_model, toy_release
 
 from edgeai_runtime.convert import convert_release
 from edgeai_runtime.errors import GateFailed
@@ -17,7 +19,7 @@ from edgeai_runtime.gates import Verdict, prove
 from edgeai_runtime.generations.compose import Placed, compose, draft
 from edgeai_runtime.generations.trial import _entry
 from edgeai_runtime.paths import Paths
-from edgeai_runtime.release import Recipe, Release
+from edgeai_runtime.release import Pipeline, Recipe, Release, Sample, Sets
 
 FP32 = Recipe(quantize="none")
 
@@ -139,3 +141,79 @@ def test_two_models_are_asked_in_one_process_and_judged_each(paths: Paths) -> No
     assert "date-reader 1.0.0 was not switched to" in caught.value.message
     assert "label-reader" not in caught.value.message
     assert [model["right"] for model in caught.value.details["models"]] == [10, 5]
+
+
+SQUARE = (
+    {"op": "decode"},
+    {"op": "resize", "width": 64, "height": 64, "fit": "contain"},
+    {"op": "pad", "width": 64, "height": 64},
+    {"op": "normalize", "mean": [0.0] * 3, "std": [1.0] * 3},
+    {"op": "layout", "color": "RGB", "order": "NCHW"},
+)
+COLOURS = ("red", "green", "blue")
+
+
+def scene(*places: int) -> bytes:
+    """128 x 64 pixels with a blue square of 16 in the lower row at each of `places`."""
+    pixels = np.zeros((64, 128, 3), np.uint8)
+    for left in places:
+        pixels[48:, left : left + 16, 2] = 255
+    return toys.png(pixels)
+
+
+def colour_release(
+    paths: Paths, name: str, model: bytes, post: Sequence[Any], samples: Sequence[Tuple[bytes, Any]]
+) -> Release:
+    split = put_model(paths, model)
+    blobs = [(put(paths, image), expect) for image, expect in samples]
+    first, *golden = (Sample(blob.sha256, blob.size, expect) for blob, expect in blobs)
+    return replace(
+        toy_release(paths, name=name, recipe=FP32, gates={"exact_match": 1.0}),
+        model=split.graph,
+        tensors=split.tensors,
+        labels=put(paths, "".join(f"{colour}\n" for colour in COLOURS).encode()),
+        pipeline=Pipeline(SQUARE, tuple(post)),
+        sets=Sets((), (first,), tuple(golden)),
+    )
+
+
+def detector_release(paths: Paths, *, off: int = 0) -> Release:
+    """A detector's; its golden samples expect the boxes `off` pixels beside where they are."""
+
+    def at(*places: int) -> Tuple[Dict[str, Any], ...]:
+        return tuple({"label": "blue", "box": [left + off, 48, left + off + 16, 64]} for left in places)
+
+    post = (
+        {"op": "detections", "coordinates": "xywh"},
+        {"op": "threshold", "min_score": 0.5},
+        {"op": "nms", "iou": 0.5},
+    )
+    samples = [(scene(*places), at(*places)) for places in ((16,), (32, 96), (0, 48, 80), ())]
+    return colour_release(paths, "finder", toys.detector(64, 8), post, samples)
+
+
+def test_a_classifier_is_judged_by_its_label(paths: Paths) -> None:
+    post = ({"op": "softmax"}, {"op": "top_k", "k": 2})
+    samples = [
+        (toys.png(np.full((20, 20, 3), colour, np.uint8)), COLOURS[index])
+        for index, colour in enumerate(((255, 0, 9), (0, 255, 9), (9, 0, 255)))
+    ]
+    (verdict,) = gate(paths, colour_release(paths, "sorter", toys.brightest(), post, samples))
+    assert (verdict.right, verdict.samples) == (2, 2)
+    assert verdict.known is not None
+    assert verdict.known.answer in ({"label": ["green", "blue"]}, {"label": ["blue", "red"]})
+
+
+def test_a_detector_is_judged_by_its_boxes(paths: Paths) -> None:
+    release = detector_release(paths)
+    made = convert_release(paths, DEVICE, release, False, ignore)
+    assert made.quality == 1.0
+    (verdict,) = gate(paths, release)
+    assert (verdict.right, verdict.samples) == (3, 3)
+    assert verdict.known is not None
+    assert set(verdict.known.answer) == {"label"}
+
+
+def test_boxes_beside_where_they_should_be_fail_the_gate(paths: Paths) -> None:
+    with pytest.raises(GateFailed, match=r"exact_match is 0\.33 \(1 of 3\)"):
+        gate(paths, detector_release(paths, off=9))

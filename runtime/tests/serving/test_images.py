@@ -66,38 +66,6 @@ def test_a_huge_image_is_refused_before_it_is_decoded() -> None:
         images.decode(data)
 
 
-@pytest.mark.parametrize(
-    ("size", "width"),
-    [
-        ((100, 48), 100),
-        ((200, 96), 100),
-        ((101, 96), 51),  # 50.5 rounds up
-        ((10, 48), 48),  # squeezed up to min_width
-        ((5000, 48), 960),  # squeezed down to max_width
-        ((1, 5000), 48),
-    ],
-)
-def test_the_width_follows_the_aspect_ratio_within_its_bounds(size: Any, width: int) -> None:
-    resized = images.resize(Image.new("RGB", size), height=48, min_width=48, max_width=960)
-    assert resized.size == (width, 48)
-
-
-def test_a_given_width_is_taken() -> None:
-    assert images.resize(Image.new("RGB", (100, 10)), height=48, width=320).size == (320, 48)
-
-
-def test_a_width_without_bounds_is_bounded_all_the_same() -> None:
-    assert images.resize(Image.new("RGB", (40000, 1)), height=48).size == (images.MAX_SIDE, 48)
-
-
-def test_nothing_is_cut_off_when_an_image_is_squeezed() -> None:
-    pixels = np.zeros((8, 400, 3), np.uint8)
-    pixels[:, -40:] = 255
-    squeezed = np.asarray(images.resize(Image.fromarray(pixels), height=8, max_width=40))
-    assert squeezed[0, 0, 0] == 0
-    assert squeezed[0, -1, 0] == 255
-
-
 def test_normalize_is_its_formula() -> None:
     image = Image.new("RGB", (2, 1), (0, 128, 255))
     array = images.normalize(image, mean=[0.5, 0.4, 0.3], std=[0.5, 0.25, 0.1])

@@ -33,6 +33,51 @@ def test_an_image_is_read(make: Any, kind: str) -> None:
     assert answer["confidence"][0] > 0.5
 
 
+NORMALIZED = (
+    {"op": "normalize", "mean": [0.0] * 3, "std": [1.0] * 3},
+    {"op": "layout", "color": "RGB", "order": "NCHW"},
+)
+LETTERBOX = (
+    {"op": "decode"},
+    {"op": "resize", "width": 64, "height": 64, "fit": "contain"},
+    {"op": "pad", "width": 64, "height": 64},
+    *NORMALIZED,
+)
+COLOURS = ("red", "green", "blue")
+
+
+def test_an_image_is_classified(make: Any) -> None:
+    post = ({"op": "softmax"}, {"op": "top_k", "k": 2})
+    pipeline = Pipeline(({"op": "decode"}, {"op": "crop", "width": 70, "height": 9}, *NORMALIZED), post)
+    model = make(toys.brightest(), pipeline, COLOURS)
+    model.warm_up()
+    answer = model.infer_image(toys.png(np.full((90, 80, 3), (0, 255, 100), np.uint8)))
+    assert answer["label"].tolist() == ["green", "blue"]
+    assert answer["score"][0] == pytest.approx(np.e / (1 + np.e + np.exp(100 / 255)), rel=1e-4)
+
+
+@pytest.mark.parametrize("way", [{}, {"channels_first": True}, {"apart": True}])
+def test_things_are_found_where_they_lie_in_the_image_that_was_sent(make: Any, way: Any) -> None:
+    apart = {"boxes": "places", "scores": "means"} if way.get("apart") else {}
+    detect = {"op": "detections", "coordinates": "xywh", **apart}
+    post = (detect, {"op": "threshold", "min_score": 0.5}, {"op": "nms", "iou": 0.5})
+    model = make(toys.detector(64, 8, **way), Pipeline(LETTERBOX, post), COLOURS)
+    model.warm_up()
+    # 256 x 128 becomes 64 x 32 below 16 rows of padding: a cell of 8 pixels is 32 of the image's.
+    pixels = np.zeros((128, 256, 3), np.uint8)
+    pixels[32:64, 64:96, 0] = 255
+    pixels[96:128, 224:256, 2] = 200
+    answer = model.infer_image(toys.png(pixels))
+    assert answer["label"].tolist() == ["red", "blue"]
+    np.testing.assert_allclose(answer["boxes"], [[64, 32, 96, 64], [224, 96, 256, 128]], atol=1)
+    assert model.infer_image(toys.png(np.zeros((9, 9, 3), np.uint8)))["boxes"].shape == (0, 4)
+
+
+def test_warming_up_shows_scores_that_do_not_fit_the_labels(make: Any) -> None:
+    with pytest.raises(BackendError, match=r"toy 1\.2\.0: top_k: .* expected \[1, 2\]"):
+        make(toys.brightest(), Pipeline(LETTERBOX, ({"op": "top_k"},)), ("a", "b")).warm_up()
+
+
 def test_tensors_pass_a_pipeline_by(make: Any) -> None:
     outputs = make(toys.reader(), toys.READER, toys.LABELS).infer({"x": np.ones((2, 3, 8, 5), np.float32)})
     assert outputs["probabilities"].shape == (2, 5, 4)

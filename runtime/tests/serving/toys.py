@@ -116,6 +116,53 @@ def reader(widest: int = 0) -> bytes:
     )
 
 
+def brightest() -> bytes:
+    """Classifies by colour: x [1, 3, H, W] to the mean of each channel, [1, 3]."""
+    return _model(
+        [helper.make_node("ReduceMean", ["x"], ["logits"], axes=[2, 3], keepdims=0)],
+        [("x", TensorProto.FLOAT, [1, 3, "H", "W"])],
+        [("logits", TensorProto.FLOAT, [1, 3])],
+        {},
+    )
+
+
+def detector(side: int, cell: int, channels_first: bool = False, apart: bool = False) -> bytes:
+    """Finds cells full of one colour: x [1, 3, side, side] to a candidate for each cell of `cell` pixels.
+
+    A candidate is the centre, width and height of its cell and the mean of each channel in it, in one
+    output `found` [1, N, 7] ([1, 7, N] with `channels_first`) or `apart` as `places` and `means`.
+    """
+    count = side // cell
+    centres = (np.arange(count) + 0.5) * cell
+    y, x = np.meshgrid(centres, centres, indexing="ij")
+    places = np.stack([x, y, np.full_like(x, cell), np.full_like(x, cell)], axis=-1)
+    nodes = [
+        helper.make_node("AveragePool", ["x"], ["cells"], kernel_shape=[cell, cell], strides=[cell, cell]),
+        helper.make_node("Reshape", ["cells", "flat"], ["listed"]),
+        helper.make_node("Transpose", ["listed"], ["means"], perm=[0, 2, 1]),
+    ]
+    total = count * count
+    outputs: List[Tuple[str, int, Sequence[Any]]] = [("found", TensorProto.FLOAT, [1, total, 7])]
+    if apart:
+        nodes.append(helper.make_node("Identity", ["fixed"], ["places"]))
+        outputs = [("means", TensorProto.FLOAT, [1, total, 3]), ("places", TensorProto.FLOAT, [1, total, 4])]
+    else:
+        joined = "joined" if channels_first else "found"
+        nodes.append(helper.make_node("Concat", ["fixed", "means"], [joined], axis=2))
+        if channels_first:
+            nodes.append(helper.make_node("Transpose", [joined], ["found"], perm=[0, 2, 1]))
+            outputs = [("found", TensorProto.FLOAT, [1, 7, total])]
+    return _model(
+        nodes,
+        [("x", TensorProto.FLOAT, [1, 3, side, side])],
+        outputs,
+        {
+            "flat": np.asarray([1, 3, -1], np.int64),
+            "fixed": places.reshape(1, -1, 4).astype(np.float32),
+        },
+    )
+
+
 def laborious() -> bytes:
     """Multiplies a 256 x 256 matrix `rounds` (int64 [1]) times: work as long as one asks for."""
     size = 256
@@ -157,6 +204,12 @@ def picture(text: str, kind: str = "PNG", step: int = 2) -> bytes:
     Image.fromarray(np.stack([pixels] * 3, axis=2)).save(
         file, kind, **({"quality": 100} if kind == "JPEG" else {})
     )
+    return file.getvalue()
+
+
+def png(pixels: np.ndarray[Any, Any]) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
     return file.getvalue()
 
 

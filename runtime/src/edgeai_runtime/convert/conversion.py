@@ -17,7 +17,7 @@ SCHEMA = 1
 class Row:
     """One line of the candidate table, measured on the selection set through the release's pipeline.
 
-    `quality`: share of images answered exactly; `p50_ms`, `p99_ms`: of one image, decoding to text;
+    `quality`: share of images answered exactly; `p50_ms`, `p99_ms`: of one image, decoding to answer;
     `samples`: how many images were measured before time ran out; `size`: bytes of the model file;
     `verdict`: chosen, compared or rejected, and `why` in a sentence.
     """

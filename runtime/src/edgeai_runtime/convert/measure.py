@@ -10,7 +10,7 @@ from typing import Optional, Sequence, Tuple
 import numpy as np
 
 from edgeai_runtime.backends.select import open_backend
-from edgeai_runtime.release import Release
+from edgeai_runtime.release import ANSWERS, Expected, Release, is_right
 from edgeai_runtime.serving.model import Model
 
 # Enough for a verdict on a slow device; a model that cannot do more images in it is measured on fewer.
@@ -33,10 +33,10 @@ def measure(
     engine: str,
     threads: int,
     labels: Optional[Sequence[str]],
-    images: Sequence[Tuple[Path, Optional[str]]],
+    images: Sequence[Tuple[Path, Expected]],
     time_limit_s: float = TIME_LIMIT_S,
 ) -> Measured:
-    """Answer each image (file, expected text) once, after a warm-up, until the time is over.
+    """Answer each image (file, what is expected) once, after a warm-up, until the time is over.
 
     Raises BackendError when the model does not load or does not answer.
     """
@@ -51,7 +51,9 @@ def measure(
             started = time.perf_counter()
             answer = model.infer_image(data)
             times.append((time.perf_counter() - started) * 1000)
-            right += "text" in answer and str(answer["text"][0]) == expect
+            right += is_right(
+                expect, {name: answer[name].ravel().tolist() for name in ANSWERS if name in answer}
+            )
             if time.monotonic() > give_up:
                 break
     finally:

@@ -33,7 +33,7 @@ def convert_all(job: Mapping[str, Any], progress: Progress) -> Iterator[Row]:
     plan = [Candidate.from_json(data) for data in job["candidates"]]
     name = f"{release.name} {release.version}"
     labels = read_labels(blob_path(paths, release.labels.sha256)) if release.labels else None
-    images = [(blob_path(paths, sample.sha256), sample.expect) for sample in release.sets.selection]
+    images = [(blob_path(paths, s.sha256), s.expect) for s in release.sets.selection if s.expect is not None]
     source = blob_path(paths, release.model.sha256)
     prepared = work / "prepared.onnx"
 
@@ -92,4 +92,4 @@ def _calibration(release: Release, paths: Paths, prepared: Path) -> ImageReader:
     constants = {tensor.name for tensor in graph.initializer}
     (input_name,) = [value.name for value in graph.input if value.name not in constants]
     images = [blob_path(paths, sample.sha256) for sample in release.sets.calibration]
-    return ImageReader(images, lambda data: {input_name: pipeline.prepare(release.pipeline, data)})
+    return ImageReader(images, lambda data: {input_name: pipeline.prepare(release.pipeline, data).tensor})

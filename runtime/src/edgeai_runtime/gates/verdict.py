@@ -25,11 +25,14 @@ class Gate:
 
 @dataclass(frozen=True)
 class Known:
-    """A sample that was answered exactly: the sha256 of its image, its media type, the text."""
+    """A sample that was answered exactly: the sha256 of its image, its media type, what was told of it.
+
+    `answer` has the data of one output, `text` or `label`, by its name.
+    """
 
     sha256: str
     content_type: str
-    text: str
+    answer: Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True)

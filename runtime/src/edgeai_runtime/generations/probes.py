@@ -32,7 +32,7 @@ def write_probes(
                 "sample": verdict.known.sha256,
                 "crc32": zlib.crc32(blob_path(paths, verdict.known.sha256).read_bytes()),
                 "content_type": verdict.known.content_type,
-                "expect": {"text": [verdict.known.text]},
+                "expect": verdict.known.answer,
             }
     kept = [sample for model, sample in sorted(samples.items()) if model in manifest.models]
     content = json.dumps({"schema": SCHEMA, "samples": kept}, indent=1)

@@ -2,6 +2,7 @@
 
 from edgeai_runtime.release.contents import Content, Part, content_pieces, content_size
 from edgeai_runtime.release.digest import blob_place, file_sha256
+from edgeai_runtime.release.expect import ANSWERS, Expected, is_right
 from edgeai_runtime.release.manifest import Release
 from edgeai_runtime.release.parts import Blob, Pipeline, Recipe, Sample, Sets
 from edgeai_runtime.release.source import read_source
@@ -9,10 +10,12 @@ from edgeai_runtime.release.tables import DEVICE_CLASSES, GATES
 from edgeai_runtime.release.values import check_schema, typed
 
 __all__ = [
+    "ANSWERS",
     "DEVICE_CLASSES",
     "GATES",
     "Blob",
     "Content",
+    "Expected",
     "Part",
     "Pipeline",
     "Recipe",
@@ -24,6 +27,7 @@ __all__ = [
     "content_pieces",
     "content_size",
     "file_sha256",
+    "is_right",
     "read_source",
     "typed",
 ]

@@ -6,6 +6,7 @@ from typing import Mapping, Optional
 
 from edgeai_runtime.errors import InputError
 from edgeai_runtime.release.parts import Blob, Pipeline, Recipe, Sets
+from edgeai_runtime.release.pipelines import LABELLED_OPERATIONS
 
 
 def check_parts(
@@ -29,11 +30,24 @@ def check_parts(
                 f"{origin}, [recipes.{device_class}]: static quantization needs a calibration set; "
                 'add one under [sets] or choose quantize = "dynamic".'
             )
-    if any(step["op"] == "ctc_text" for step in pipeline.post) and labels is None:
-        raise InputError(
-            f'{origin}: ctc_text needs the model\'s labels; add labels = "labels.txt" under [model].'
-        )
+    operations = [step["op"] for step in pipeline.post]
+    for name in LABELLED_OPERATIONS:
+        if name in operations and labels is None:
+            raise InputError(
+                f'{origin}: {name} needs the model\'s labels; add labels = "labels.txt" under [model].'
+            )
+    _check_expected(sets, "detections" in operations, names, origin)
     _check_disjoint(sets, names, origin)
+
+
+def _check_expected(sets: Sets, boxes: bool, names: Mapping[str, str], origin: str) -> None:
+    wanted = 'a list of {"label", "box"}' if boxes else "a text"
+    for sample in (*sets.selection, *sets.golden):
+        if isinstance(sample.expect, str) == boxes:
+            raise InputError(
+                f"{origin}: the sample {names.get(sample.sha256, sample.sha256)} expects {sample.expect!r}, "
+                f"its pipeline answers {'with' if boxes else 'without'} boxes; expect {wanted}."
+            )
 
 
 def _check_disjoint(sets: Sets, names: Mapping[str, str], origin: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Dict, Mapping, Optional, Tuple
 
 from edgeai_runtime.errors import InputError
 from edgeai_runtime.release.checks import check_parts
+from edgeai_runtime.release.expect import read_expected
 from edgeai_runtime.release.parts import Blob, Pipeline, Recipe, Sample, Sets
 from edgeai_runtime.release.tables import described
 from edgeai_runtime.release.values import SCHEMA, check_schema, sha256_of, typed
@@ -135,6 +136,6 @@ def _samples(sets: Mapping[str, Any], name: str, origin: str) -> Tuple[Sample, .
     samples = []
     for table in typed(sets, name, list, origin):
         check_keys(table, keys, origin=where)
-        expect = None if name == "calibration" else typed(table, "expect", str, where)
+        expect = None if name == "calibration" else read_expected(table, where)
         samples.append(Sample(sha256_of(table, where), typed(table, "size", int, where), expect))
     return tuple(samples)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Mapping, Optional, Tuple
 
+from edgeai_runtime.release.expect import Expected
+
 
 @dataclass(frozen=True)
 class Blob:
@@ -18,7 +20,7 @@ class Blob:
 class Sample(Blob):
     """An image (PNG or JPEG) of a set; `expect` is the right answer, None in a calibration set."""
 
-    expect: Optional[str] = None
+    expect: Optional[Expected] = None
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from edgeai_runtime.errors import InputError
 from edgeai_runtime.release.checks import check_parts
 from edgeai_runtime.release.contents import Content
 from edgeai_runtime.release.digest import file_sha256
+from edgeai_runtime.release.expect import read_expected
 from edgeai_runtime.release.manifest import Release
 from edgeai_runtime.release.parts import Blob, Sample, Sets
 from edgeai_runtime.release.tables import described
@@ -114,7 +115,7 @@ class _Source:
                     f'{where}: this is no JSON object, expected {{"file": "…"}}; correct the line.'
                 )
             check_keys(table, ["file"] if name == "calibration" else ["file", "expect"], origin=where)
-            expect = None if name == "calibration" else typed(table, "expect", str, where)
+            expect = None if name == "calibration" else read_expected(table, where)
             blob = self.blob(typed(table, "file", str, where), where)
             samples.append(Sample(blob.sha256, blob.size, expect))
         return tuple(samples)

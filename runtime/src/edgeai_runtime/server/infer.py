@@ -8,7 +8,7 @@ import time
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Optional, Tuple
 
 from edgeai_runtime.backends.base import Tensors
 from edgeai_runtime.errors import EdgeAIError, InputError
@@ -20,6 +20,7 @@ from edgeai_runtime.server.v2.requests import Asked, Given
 from edgeai_runtime.server.v2.responses import Writer
 from edgeai_runtime.serving.batching import Batching
 from edgeai_runtime.serving.cache import Cache, Question
+from edgeai_runtime.serving.geometry import Geometry
 from edgeai_runtime.serving.model import Model
 from edgeai_runtime.serving.scheduler import Busy, Overdue, Scheduler
 from edgeai_runtime.serving.statistics import Statistics
@@ -109,6 +110,7 @@ class _Exchange:
         "_asked",
         "_counted",
         "_encoding",
+        "_geometry",
         "_inference",
         "_picture",
         "_reply",
@@ -177,7 +179,7 @@ class _Exchange:
         self._picture = True
         data = bytes(body)
         if not self._found(Question((self._inference.model.name, "image"), (data,))):
-            self.aside(partial(self._inference.model.prepare, data), self._submit)
+            self.aside(partial(self._inference.model.prepare, data), self._placed)
 
     def _read(self, text: bytes, behind: memoryview, asked: Asked) -> None:
         if self._inference.model.takes_images and [given.datatype for given in asked.inputs] == ["BYTES"]:
@@ -216,6 +218,10 @@ class _Exchange:
         self._settle = partial(cache.settle, question, fingerprint, self._answer)
         return False
 
+    def _placed(self, prepared: Tuple[Tensors, Geometry]) -> None:
+        feeds, self._geometry = prepared
+        self._submit(feeds)
+
     def _submit(self, feeds: Tensors) -> None:
         done = self._interpret if self._picture else self._outcome
         asked, model = self._asked, self._inference.model
@@ -226,7 +232,8 @@ class _Exchange:
         if isinstance(outcome, Exception):
             self._outcome(outcome)
         else:
-            self.aside(partial(self._inference.model.interpret, outcome), self._outcome)
+            work = partial(self._inference.model.interpret, outcome, self._geometry)
+            self.aside(work, self._outcome)
 
     def fail(self, error: Exception) -> None:
         self._outcome(error)

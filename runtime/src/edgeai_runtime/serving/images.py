@@ -1,4 +1,4 @@
-"""From a picture's bytes to a model's input tensor: the operations of a pipeline's `pre` list.
+"""From a picture's bytes to pixels, and from pixels to a model's input tensor: operations of a `pre` list.
 
 Pillow is imported by the operations that need it: a process that serves tensors only never loads it.
 """
@@ -6,7 +6,7 @@ Pillow is imported by the operations that need it: a process that serves tensors
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Any, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Sequence
 
 import numpy as np
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 MAX_PIXELS = 40_000_000
-MAX_SIDE = 8192
 
 
 def decode(data: bytes) -> Image:
@@ -52,36 +51,14 @@ def decode(data: bytes) -> Image:
         raise InputError(f"The {image.format} image is broken ({error}); send it again.") from None
 
 
-def resize(
-    image: Image,
-    height: int,
-    width: Optional[int] = None,
-    min_width: int = 1,
-    max_width: int = MAX_SIDE,
-) -> Image:
-    """Bilinear, to `height` and `width` pixels.
-
-    Without `width` the aspect ratio is kept: the new width is old width x height / old height,
-    rounded to the nearest whole pixel (halves up), at least 1, then brought into
-    [min_width, max_width]. Only then is the image stretched or squeezed to that width;
-    nothing is ever cut off or padded.
-    """
-    from PIL import Image
-
-    if width is None:
-        # In whole numbers, so that every platform rounds alike.
-        kept = (2 * image.width * height + image.height) // (2 * image.height)
-        width = max(1, min_width, min(kept, max_width))
-    return image.resize((width, height), Image.Resampling.BILINEAR)
-
-
 def normalize(image: Image, mean: Sequence[float], std: Sequence[float]) -> np.ndarray[Any, Any]:
     """(x / 255 - mean) / std for each channel, in the order red, green, blue: float32 [H, W, 3]."""
     array: np.ndarray[Any, Any] = np.array(image, dtype=np.float32)
-    # In place: a large image exists once.
-    array /= np.float32(255)
-    array -= np.asarray(mean, dtype=np.float32)
-    array /= np.asarray(std, dtype=np.float32)
+    # In place: a large image exists once. By whole rows: a last axis of three takes six times as long.
+    rows = array.reshape(image.height, -1)
+    rows /= np.float32(255)
+    rows -= np.tile(np.asarray(mean, dtype=np.float32), image.width)
+    rows /= np.tile(np.asarray(std, dtype=np.float32), image.width)
     return array
 
 

@@ -13,6 +13,7 @@ from edgeai_runtime.errors import BackendError, InputError
 from edgeai_runtime.release import Pipeline
 from edgeai_runtime.serving import pipeline as processing
 from edgeai_runtime.serving.blank import grey_png
+from edgeai_runtime.serving.geometry import Geometry
 
 
 class Model:
@@ -74,45 +75,50 @@ class Model:
 
     def infer_image(self, data: bytes) -> Tensors:
         """The bytes of a PNG or JPEG in, the pipeline's answer out. Raises InputError, BackendError."""
-        return self.interpret(self.run(self.prepare(data)))
+        feeds, geometry = self.prepare(data)
+        return self.interpret(self.run(feeds), geometry)
 
-    def prepare(self, data: bytes) -> Tensors:
-        """An image's bytes to what the model takes. Raises InputError."""
+    def prepare(self, data: bytes) -> Tuple[Tensors, Geometry]:
+        """An image's bytes to what the model takes, and how its pixels got there. Raises InputError."""
         if not self.takes_images:
             raise InputError(
                 f"{self.name} {self.version} takes no images, its release has no pipeline; send tensors."
             )
-        return {self.inputs[0].name: processing.prepare(self._pipeline, data)}
+        tensor, geometry = processing.prepare(self._pipeline, data)
+        return {self.inputs[0].name: tensor}, geometry
 
-    def interpret(self, outputs: Tensors) -> Tensors:
-        """The model's outputs to the pipeline's answer. Raises BackendError."""
+    def interpret(self, outputs: Tensors, geometry: Geometry) -> Tensors:
+        """The model's outputs for one image to the pipeline's answer. Raises BackendError."""
         try:
-            return processing.interpret(self._pipeline, outputs, self._labels)
+            return processing.interpret(self._pipeline, outputs, self._labels, geometry)
         except BackendError as error:
             raise BackendError(f"{self.name} {self.version}: {error.message}") from None
 
     def warm_up(self) -> float:
         """Answer once, so that the first request is as fast as the others; the milliseconds it took.
 
-        A small grey square through the pipeline, or zeros where the shapes say what fits (a free
+        A small grey image through the pipeline, or zeros where the shapes say what fits (a free
         first dimension is a batch of one); a model with other free dimensions is left cold.
         Raises BackendError when the model cannot answer.
         """
         started = time.perf_counter()
         sample = self.sample()
-        if sample is not None:
-            outputs = self.run(sample)
-            if self.takes_images:
-                self.interpret(outputs)
+        if self.takes_images:
+            self.infer_image(self._grey())
+        elif sample is not None:
+            self.run(sample)
         return (time.perf_counter() - started) * 1000
 
     def sample(self) -> Optional[Tensors]:
         """An input to warm up and measure with; None where the shapes leave open what fits."""
         if self.takes_images:
-            return self.prepare(grey_png(64, 64))
+            return self.prepare(self._grey())[0]
         if all(-1 not in spec.shape[1:] and spec.datatype != "BYTES" for spec in self.inputs):
             return {spec.name: _zeros(spec) for spec in self.inputs}
         return None
+
+    def _grey(self) -> bytes:
+        return grey_png(*processing.smallest_size(self._pipeline))
 
     def close(self) -> None:
         """Give the backend's memory back."""
