@@ -296,6 +296,26 @@ def status(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result
     return {"changed": False, **told}
 
 
+def report_make(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
+    from edgeai_runtime.report import make_report
+
+    told = {key: value for key, value in status(args, paths, progress).items() if key != "changed"}
+    return _as_dict(make_report(paths, told, args.output.absolute(), args.days))
+
+
+def report_key(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
+    from edgeai_runtime.report import public_key
+    from edgeai_runtime.settings import load_device
+
+    return {"changed": False, "public_key": public_key(paths, load_device(paths).name)}
+
+
+def report_check(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
+    from edgeai_runtime.report import check_report
+
+    return _as_dict(check_report(args.report, args.public_key))
+
+
 def alarms_show(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
     from edgeai_runtime.monitor.alarm_book import AlarmBook
 
@@ -413,6 +433,8 @@ ON_DEVICE = (
     update_apply,
     status,
     verify,
+    report_make,
+    report_key,
     alarms_show,
     alarms_acknowledge,
     debian_install,

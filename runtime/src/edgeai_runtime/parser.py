@@ -94,6 +94,20 @@ def build_parser() -> argparse.ArgumentParser:
     add(words, "status", commands.status, "Show what this device serves and how it does")
 
     add(words, "verify", commands.verify, "Read every file the device may need and say which are damaged")
+    report = words.add_parser("report", help="What this device did, signed by it").add_subparsers(
+        metavar="COMMAND", required=True
+    )
+    make = add(report, "make", commands.report_make, "Write status, generations and journal, and sign them")
+    make.add_argument("--output", type=Path, required=True, metavar="FILE", help="FILE.sig comes beside it")
+    make.add_argument(
+        "--days", type=float, default=0.0, metavar="N", help="back in the journal (default: all of it)"
+    )
+    add(report, "key", commands.report_key, "Show the public key that checks this device's reports")
+    check = add(report, "check", commands.report_check, "Check a report on any machine")
+    check.add_argument("report", type=Path)
+    check.add_argument(
+        "--public-key", type=Path, required=True, metavar="FILE", help="what `edgeai report key` shows"
+    )
     alarms = words.add_parser("alarms", help="What needs a person, and what did").add_subparsers(
         metavar="COMMAND", required=True
     )
