@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any, Callable, Dict
 
-from edgeai_runtime.errors import DamagedError, InputError
+from edgeai_runtime.errors import DamagedError, InputError, KeeperError
 from edgeai_runtime.paths import Paths
 
 Progress = Callable[[str], None]
@@ -298,8 +298,13 @@ def status(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result
 
 def report_make(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
     from edgeai_runtime.report import make_report
+    from edgeai_runtime.settings import load_device
 
-    told = {key: value for key, value in status(args, paths, progress).items() if key != "changed"}
+    device = load_device(paths)
+    try:
+        told = {key: value for key, value in status(args, paths, progress).items() if key != "changed"}
+    except KeeperError as error:  # then a report is wanted most
+        told = {"name": device.name, "phase": None, "reason": error.message}
     return _as_dict(make_report(paths, told, args.output.absolute(), args.days))
 
 
@@ -307,7 +312,8 @@ def report_key(args: argparse.Namespace, paths: Paths, progress: Progress) -> Re
     from edgeai_runtime.report import public_key
     from edgeai_runtime.settings import load_device
 
-    return {"changed": False, "public_key": public_key(paths, load_device(paths).name)}
+    key = public_key(paths, load_device(paths).name)
+    return {"changed": False, "public_key": key, "file": str(paths.var / "report_key.pub")}
 
 
 def report_check(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
