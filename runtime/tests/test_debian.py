@@ -16,6 +16,7 @@ if not shutil.which("dpkg"):
 
 from edgeai_runtime.debian import find_lock, install, this_suite
 from edgeai_runtime.errors import InputError, TrustError
+from edgeai_runtime.trust.depots import Depots
 from edgeai_runtime.trust.store import blob_name
 
 ABSENT = "no-such-package-as-this"
@@ -38,12 +39,12 @@ def offered(tmp_path: Path) -> Any:
 
 
 def test_what_is_installed_needs_no_depot(tmp_path: Path) -> None:
-    result = install(tmp_path, "0" * 64, "http://127.0.0.1:9", ["dpkg"])
+    result = install(tmp_path, "0" * 64, Depots(["http://127.0.0.1:9"]), ["dpkg"])
     assert (result.changed, result.packages, result.actions) == (False, [], [])
 
 
 def test_a_check_says_what_is_missing(tmp_path: Path) -> None:
-    result = install(tmp_path, "0" * 64, "http://127.0.0.1:9", ["dpkg", ABSENT], check=True)
+    result = install(tmp_path, "0" * 64, Depots(["http://127.0.0.1:9"]), ["dpkg", ABSENT], check=True)
     assert (result.changed, result.packages) == (True, [ABSENT])
     assert result.actions == [f"would install {ABSENT} from the bundle"]
 
@@ -59,7 +60,7 @@ def test_the_lock_for_this_host_is_found_among_others(offered: Any) -> None:
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may install")
 def test_who_is_not_root_is_told(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="takes root; become root"):
-        install(tmp_path, "0" * 64, "http://127.0.0.1:9", [ABSENT])
+        install(tmp_path, "0" * 64, Depots(["http://127.0.0.1:9"]), [ABSENT])
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gets as far")
@@ -67,11 +68,11 @@ class TestRoot:
     def test_gets_no_packages_of_another_suite(self, tmp_path: Path, offered: Any) -> None:
         digest, url = offered("potato", "m68k")
         with pytest.raises(InputError, match="the packages are for potato-m68k; build the bundle with"):
-            install(tmp_path / "host", digest, url, [ABSENT])
+            install(tmp_path / "host", digest, Depots([url]), [ABSENT])
         assert not (tmp_path / "host").exists()
 
     def test_gets_nothing_from_a_tampered_lock(self, tmp_path: Path, offered: Any) -> None:
         digest, url = offered("potato", "m68k")
         (tmp_path / "depot" / blob_name(digest)).write_bytes(b"{}")
         with pytest.raises(TrustError, match="other content than was signed"):
-            install(tmp_path / "host", digest, url, [ABSENT])
+            install(tmp_path / "host", digest, Depots([url]), [ABSENT])

@@ -123,7 +123,7 @@ def test_a_reading_that_comes_and_goes_is_one_write_to_the_sd_card(tmp_path: Pat
     assert bench.look(60, disk_free_mb=9999.0, under_voltage=False) == []
     assert not path.exists()
     written = set()
-    for _ in range(500):
+    for _turn in range(500):
         bench.look(5, disk_free_mb=1.0)
         written.add(path.stat().st_mtime_ns)
         bench.look(30, disk_free_mb=999.0)
@@ -133,7 +133,7 @@ def test_a_reading_that_comes_and_goes_is_one_write_to_the_sd_card(tmp_path: Pat
 
 def test_a_latched_alarm_that_comes_back_before_anybody_looked_is_no_news(tmp_path: Path) -> None:
     bench = Bench(tmp_path / "alarms.json")
-    for _ in range(20):
+    for _turn in range(20):
         bench.look(under_voltage=True)
         bench.look(120, under_voltage=False)
     assert bench.events() == ["sag raised", "sag cleared"]

@@ -15,7 +15,7 @@ def test_the_last_errors_are_kept_newest_first() -> None:
 def test_a_mistake_made_again_and_again_does_not_push_the_others_out() -> None:
     failures = Failures()
     failures.add("reader", 500, "the model failed")
-    for _ in range(1000):
+    for _turn in range(1000):
         failures.add("reader", 400, "the shape is wrong")
     assert [(entry["cause"], entry["count"]) for entry in failures.report()] == [
         ("the shape is wrong", 1000),

@@ -35,7 +35,7 @@ class Watch:
         self,
         sampler: Sampler,
         directory: Path,
-        rules: Rules = DEFAULTS,
+        rules: Optional[Rules] = None,
         alarms_file: Optional[Path] = None,
         root: Path = Path("/"),
     ) -> None:
@@ -44,10 +44,10 @@ class Watch:
         self.readings: Readings = {}
         self.power_mode: Optional[str] = None
         self._sampler = sampler
-        self._directory, self._rules, self._root = directory, rules, root
+        self._directory, self._rules, self._root = directory, rules or DEFAULTS, root
         self._machine: Optional[Machine] = None
         self._book = AlarmBook(alarms_file)
-        self._alarms = Alarms(rules, self._book)
+        self._alarms = Alarms(self._rules, self._book)
         self._pressure = Pressure()
         self._told: Dict[str, str] = {}
         self._past: Deque[Tuple[float, int, int]] = deque(maxlen=round(WINDOW_S / PERIOD_S) + 1)

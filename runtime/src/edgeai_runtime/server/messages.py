@@ -47,9 +47,10 @@ class Response:
         status: int,
         body: bytes = b"",
         content_type: str = "application/json",
-        headers: Mapping[str, str] = NO_HEADERS,
+        headers: Optional[Mapping[str, str]] = None,
     ) -> None:
-        self.status, self.body, self.content_type, self.headers = status, body, content_type, headers
+        self.status, self.body, self.content_type = status, body, content_type
+        self.headers: Mapping[str, str] = NO_HEADERS if headers is None else headers
 
 
 Reply = Callable[[Response], None]
@@ -72,6 +73,4 @@ def json_response(value: Any, status: int = 200) -> Response:
 
 def error_response(status: int, message: str, headers: Optional[Dict[str, str]] = None) -> Response:
     """An error in the form of the V2 protocol: {"error": message}."""
-    return Response(
-        status, json.dumps({"error": message}, ensure_ascii=False).encode(), headers=headers or NO_HEADERS
-    )
+    return Response(status, json.dumps({"error": message}, ensure_ascii=False).encode(), headers=headers)

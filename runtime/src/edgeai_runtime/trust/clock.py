@@ -35,9 +35,9 @@ class Time:
 
 def believed_time(paths: Paths) -> Time:
     """The clock's time, or the latest that is known for sure where the clock cannot be right."""
-    clock = system_time()
     signed = _signing_time(paths)
     latest = max([signed, *(seen for seen in _journal_times(paths) if seen - signed <= FARTHEST)])
+    clock = system_time()  # last: others write to the journal meanwhile
     if latest <= clock <= signed + FARTHEST:
         return Time(clock)
     return Time(
