@@ -22,6 +22,9 @@ from edgeai_runtime.trust.known import remembered
 EARLIEST = datetime(2025, 1, 1, tzinfo=timezone.utc)
 # Twice as long as a root may be good: a clock that says later than that is wrong, not the bundle old.
 FARTHEST = timedelta(days=20 * 365)
+# Of two bundles made in one second the newer is a second ahead, and the clocks of two machines differ by
+# some: nothing to tell anybody of.
+SLACK = timedelta(minutes=1)
 _JOURNAL_TAIL = 1 << 16  # bytes
 
 
@@ -38,8 +41,8 @@ def believed_time(paths: Paths) -> Time:
     signed = _signing_time(paths)
     latest = max([signed, *(seen for seen in _journal_times(paths) if seen - signed <= FARTHEST)])
     clock = system_time()  # last: others write to the journal meanwhile
-    if latest <= clock <= signed + FARTHEST:
-        return Time(clock)
+    if latest - SLACK <= clock <= signed + FARTHEST:
+        return Time(max(clock, latest))
     return Time(
         latest,
         f"The clock says {clock:%Y-%m-%d %H:%M} and is not believed: {latest:%Y-%m-%d %H:%M} is the latest "
