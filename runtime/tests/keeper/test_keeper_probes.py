@@ -30,9 +30,11 @@ def reverted(device: Device) -> str:
     return str(status["last_reverted"]["reason"])
 
 
-def ask(device: Device, count: int) -> None:
-    for _turn in range(count):
-        device.infer()
+def ask(device: Device, count: int, generation: int = 2) -> None:
+    """Have a generation answer so often: the one before it may still accept until it reads "drain"."""
+    device.wait_answer(generation)
+    for _turn in range(count - 1):
+        assert device.infer().generation == generation
 
 
 @pytest.mark.parametrize(
@@ -80,7 +82,7 @@ def test_a_confirmed_generation_that_answers_wrongly_is_restarted_and_not_replac
     device.start()
     device.confirmed(1)
     before = device.status()["child_pid"]
-    ask(device, 3)
+    ask(device, 3, generation=1)
     status = device.wait_status(lambda s: s["child_pid"] not in (None, before), "a new process")
     assert (status["generation"], status["confirmed"]) == (1, 1)
     assert status["alarms"] == [f"generation 1 failed (1 in a row): {WRONG}."]
