@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import hashlib
 import json
 import os
 import re
@@ -18,6 +17,12 @@ from pathlib import Path
 from typing import Iterator, List, Tuple
 
 from edgeai_keeper.basics import Json, timestamp
+
+# Python's own: importing hashlib loads OpenSSL, 4 MB that would stay in the keeper.
+if sys.version_info >= (3, 12):
+    from _sha2 import sha256
+else:
+    from _sha256 import sha256  # type: ignore[import-not-found]  # typeshed leaves it out
 
 FULL = 1 << 20  # bytes of a file: with what is kept some 15,000 steps, and little for an SD card
 KEPT = 4  # full ones
@@ -65,7 +70,7 @@ def read_journal(path: Path, reach: int = sys.maxsize) -> List[bytes]:
 
 def digest(line: bytes) -> str:
     """What the next line calls a line, without its end; empty for none."""
-    return hashlib.sha256(line).hexdigest() if line else ""
+    return sha256(line).hexdigest() if line else ""
 
 
 @contextlib.contextmanager
