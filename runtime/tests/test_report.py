@@ -98,6 +98,19 @@ def test_another_devices_report_is_refused(report: Path, tmp_path: Path) -> None
         check_report(report, other)
 
 
+def test_a_damaged_device_is_reported_too(device: Paths, tmp_path: Path, key: Path) -> None:
+    device.state.write_text("{")
+    directory = device.generation(3)
+    directory.mkdir(parents=True)
+    (directory / "manifest.json").write_text("{")
+    make_report(device, STATUS, tmp_path / "damaged.json")
+    told = json.loads((tmp_path / "damaged.json").read_text())
+    assert told["state"] == "{"
+    assert told["generations"][0]["generation"] == 3
+    assert str(directory) in told["generations"][0]["damaged"]
+    assert check_report(tmp_path / "damaged.json", key).lines == 5
+
+
 @pytest.mark.parametrize("gone", [1, 2, 3])
 def test_a_line_that_was_taken_out_is_missed_even_under_a_right_signature(
     device: Paths, report: Path, key: Path, gone: int

@@ -6,21 +6,21 @@ Signed as OpenSSH signs files (PROTOCOL.sshsig): `ssh-keygen` is where a device 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import subprocess
 import tempfile
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Sequence, Tuple
+from typing import Any, List, Mapping, Sequence, Tuple
 
-from edgeai_keeper.journal import read_journal
+from edgeai_keeper.journal import digest, read_journal
 
 from edgeai_runtime import __version__
 from edgeai_runtime.durable import write_atomic
 from edgeai_runtime.errors import InputError, TrustError
 from edgeai_runtime.generations.compose import whole_generations
+from edgeai_runtime.generations.manifest import load_manifest
 from edgeai_runtime.paths import Paths
 
 SCHEMA = 1
@@ -63,7 +63,7 @@ def make_report(paths: Paths, status: Mapping[str, Any], output: Path, days: flo
         "made": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "runtime": __version__,
         "status": status,
-        "state": json.loads(paths.state.read_bytes()) if paths.state.is_file() else None,
+        "state": _parsed(paths.state),
         "generations": _generations(paths),
         "journal": kept,
     }
@@ -112,15 +112,32 @@ def _check_chain(lines: Sequence[str], report: Path) -> None:
         previous = json.loads(line).get("previous")
         broken = previous is None if linked else False  # an older runtime linked none
         if number > 1 and previous is not None:
-            broken = previous != hashlib.sha256(before.encode()).hexdigest()
+            broken = previous != digest(before.encode())
         if broken:
             raise TrustError(f"{report}: line {number} of the journal does not follow the one before it.")
         before, linked = line, linked or previous is not None
 
 
-def _generations(paths: Paths) -> List[Dict[str, Any]]:
-    manifests = [paths.generation(number) / "manifest.json" for number in whole_generations(paths)]
-    return [json.loads(manifest.read_bytes()) for manifest in manifests if manifest.is_file()]
+def _generations(paths: Paths) -> List[Any]:
+    """The manifests, or what is wrong with one: a damaged device is reported too."""
+    found: List[Any] = []
+    for number in whole_generations(paths):
+        try:
+            found.append(json.loads(load_manifest(paths, number).to_json()))
+        except InputError as error:
+            found.append({"generation": number, "damaged": error.message})
+    return found
+
+
+def _parsed(path: Path) -> Any:
+    """The JSON of a file, its text where it is none, None where there is no file."""
+    if not path.is_file():
+        return None
+    text = path.read_text(encoding="utf-8", errors="replace")
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def _key(paths: Paths, device: str) -> Path:

@@ -175,6 +175,17 @@ def test_what_belongs_to_the_request_is_read() -> None:
     assert asked.outputs == (Wish("a", True, 0), Wish("b", False, 0), Wish("c", True, 3))
 
 
+def test_a_list_of_no_outputs_means_all_of_them() -> None:
+    asked, _feeds = decode(body(tensor([1, 2]), outputs=[]))
+    assert asked.outputs is None
+
+
+@pytest.mark.parametrize("outputs", [{}, "", 0, False])
+def test_what_is_no_list_of_outputs_is_refused(outputs: Any) -> None:
+    with pytest.raises(InputError, match=r"'outputs' is .*, expected a list"):
+        decode(body(tensor([1, 2]), outputs=outputs))
+
+
 def test_the_same_json_before_other_bytes_is_another_question_of_the_same_kind() -> None:
     entry = {"name": "x", "datatype": "FP32", "shape": [1], "parameters": {"binary_data_size": 4}}
     asked = requests.decode(body(entry))

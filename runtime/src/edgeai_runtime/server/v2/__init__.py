@@ -11,6 +11,4 @@ EXTENSIONS = [
     "schedule_policy",
     "statistics",
     "model_configuration",
-    "model_repository",
-    "model_repository(unload_dependents)",
 ]

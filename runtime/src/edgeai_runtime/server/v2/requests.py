@@ -161,8 +161,8 @@ def _inputs(entries: List[Any]) -> Tuple[Given, ...]:
 
 
 def _outputs(value: Any, binary: bool) -> Optional[Tuple[Wish, ...]]:
-    if not value:  # a list of none means all, as in Triton
-        return None if value is None else _expect(value, list, "'outputs'", "a list") and None
+    if value is None:
+        return None
     wishes = []
     for entry in _expect(value, list, "'outputs'", "a list"):
         _expect(entry, dict, "An element of 'outputs'", "an object")
@@ -173,7 +173,7 @@ def _outputs(value: Any, binary: bool) -> Optional[Tuple[Wish, ...]]:
         )
         classes = _whole(parameters.get("classification", 0), f"'classification' of '{name}'")
         wishes.append(Wish(name, as_bytes, classes))
-    return tuple(wishes)
+    return tuple(wishes) or None  # a list of none means all, as in Triton
 
 
 def _shape(name: str, value: Any) -> Tuple[int, ...]:
