@@ -76,7 +76,7 @@ class Inference:
             exchange = _Exchange(self, reply, counted, wanted)
             begin = exchange.picture if kind in _IMAGES else partial(exchange.tensors, size)
             if refused is not None:
-                exchange.fail(refused)
+                exchange.outcome(refused)
             elif packed:
                 exchange.aside(partial(encodings.unpack, body, packed), begin)
             else:
@@ -108,6 +108,7 @@ class _Exchange:
 
     __slots__ = (
         "_asked",
+        "_cache",
         "_counted",
         "_encoding",
         "_geometry",
@@ -121,6 +122,7 @@ class _Exchange:
 
     def __init__(self, inference: Inference, reply: Reply, counted: bool, encoding: str) -> None:
         self._inference, self._reply, self._counted, self._encoding = inference, reply, counted, encoding
+        self._cache = inference.cache if counted else None  # samples are worked on, every time
         self._started = time.perf_counter()
         self._asked = _PICTURE
         self._picture = False  # the pipeline is gone through
@@ -134,7 +136,7 @@ class _Exchange:
         try:
             work(result)
         except Exception as error:  # noqa: BLE001 - every request is answered
-            self.fail(error)
+            self.outcome(error)
 
     def aside(self, work: Callable[[], Any], then: Callable[[Any], None]) -> None:
         """Have a helper do some work, then go on with its result."""
@@ -144,7 +146,7 @@ class _Exchange:
             try:
                 result = work()
             except Exception as error:  # noqa: BLE001 - it is told to whoever asked
-                loop.call_soon_threadsafe(self.fail, error)
+                loop.call_soon_threadsafe(self.outcome, error)
             else:
                 loop.call_soon_threadsafe(self.step, then, result)
 
@@ -191,7 +193,7 @@ class _Exchange:
 
     def _ask(self, asked: Asked, behind: memoryview) -> None:
         self._asked = asked
-        if self._inference.cache is not None and self._counted:
+        if self._cache is not None:
             parts = (bytes(behind), *asked.values())
             if self._found(Question((self._inference.model.name, asked.meta), parts)):
                 return
@@ -202,8 +204,8 @@ class _Exchange:
 
     def _found(self, question: Question) -> bool:
         """Whether the answer is there, or on its way for somebody else who asked the same."""
-        cache = self._inference.cache
-        if cache is None or not self._counted:
+        cache = self._cache
+        if cache is None:
             return False
         fingerprint = question.fingerprint()
         answer = cache.find(question, fingerprint)
@@ -223,22 +225,17 @@ class _Exchange:
         self._submit(feeds)
 
     def _submit(self, feeds: Tensors) -> None:
-        done = self._interpret if self._picture else self._outcome
-        asked, model = self._asked, self._inference.model
-        self._rows = len(next(iter(feeds.values()))) if model.batched else 1
-        self._inference.scheduler.submit(feeds, done, asked.priority, asked.timeout_us)
+        done, asked = self._interpret if self._picture else self.outcome, self._asked
+        self._rows = self._inference.scheduler.submit(feeds, done, asked.priority, asked.timeout_us)
 
     def _interpret(self, outcome: Outcome) -> None:
         if isinstance(outcome, Exception):
-            self._outcome(outcome)
+            self.outcome(outcome)
         else:
             work = partial(self._inference.model.interpret, outcome, self._geometry)
-            self.aside(work, self._outcome)
+            self.aside(work, self.outcome)
 
-    def fail(self, error: Exception) -> None:
-        self._outcome(error)
-
-    def _outcome(self, outcome: Any) -> None:
+    def outcome(self, outcome: Any) -> None:
         """Tensors or an error, for us and for all who asked the same meanwhile."""
         settle, self._settle = self._settle, None
         if settle is None:

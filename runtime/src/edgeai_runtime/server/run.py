@@ -9,7 +9,7 @@ import socket
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence
+from typing import Dict, List, Optional, Sequence, Tuple
 
 from edgeai_runtime.errors import BackendError, DamagedError, EdgeAIError, InputError
 from edgeai_runtime.monitor.sampler import Sampler
@@ -102,11 +102,11 @@ class _Process:
     async def _serve(self) -> None:
         # Sockets first: an address that is taken is known before the models are loaded.
         listeners = self._listeners()
-        generation = await self._load()
+        generation, batching = await self._load()
         sampler = Sampler({name: model.version for name, model in generation.models.items()})
         # What is given the device's sockets is the device's service; all else is there to be measured.
         watch = watch_device(self._paths, sampler) if self._listen_fds else Watch(sampler, self._directory)
-        app = App(generation, sampler, watch, self._batching, Cache())
+        app = App(generation, sampler, watch, batching, Cache())
         listening = Listening(listeners, app.answer, self._limits)
         tasks = [asyncio.get_running_loop().create_task(self._beat(sampler))]
         try:
@@ -140,14 +140,14 @@ class _Process:
             return [bind(self._http)]
         return [inherit(descriptor) for descriptor in self._listen_fds]
 
-    async def _load(self) -> Generation:
+    async def _load(self) -> Tuple[Generation, Dict[str, Batching]]:
         # In a thread: whoever started us may change their mind while a large model loads.
         with ThreadPoolExecutor(max_workers=1) as thread:
             loop = asyncio.get_running_loop()
             generation = await loop.run_in_executor(thread, load_generation, self._directory)
-            self._batching = await loop.run_in_executor(thread, _measure, generation)
+            batching = await loop.run_in_executor(thread, _measure, generation)
         release_freed_memory()
-        return generation
+        return generation, batching
 
     async def _beat(self, sampler: Sampler) -> None:
         while True:

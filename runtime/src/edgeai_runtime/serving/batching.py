@@ -78,7 +78,7 @@ def measure(model: Model, sample: Tensors) -> Batching:
     steady = all(array.dtype.kind == "f" or array.dtype.itemsize == 1 for array in sample.values())
     inline = steady and alone <= (INLINE_ALONE_S if cores == 1 else INLINE_S)
     times: Dict[int, float] = {1: alone}
-    reason = _unfit(model) or _coupled(model, sample)
+    reason = _coupled(model, sample) if model.batched else "its first dimensions are fixed"
     if not reason:
         for size in SIZES:
             taken = _try(model, sample, size)
@@ -94,11 +94,6 @@ def measure(model: Model, sample: Tensors) -> Batching:
         chosen = 1
     told = ", ".join(f"{size}: {1e3 * seconds / size:.3g}" for size, seconds in times.items())
     return Batching(chosen, inline, reason or f"measured, ms a row by batch size: {told}")
-
-
-def _unfit(model: Model) -> str:
-    """Why a model takes no batches; empty when its shapes say that it does."""
-    return "" if model.batched else "its first dimensions are fixed"
 
 
 def _coupled(model: Model, sample: Tensors) -> str:

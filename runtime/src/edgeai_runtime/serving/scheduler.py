@@ -63,8 +63,8 @@ class Scheduler:
 
     def submit(
         self, feeds: Tensors, done: Callable[[Outcome], None], priority: int = 0, timeout_us: int = 0
-    ) -> None:
-        """Have an inference made; `done` is called in the event loop.
+    ) -> int:
+        """Have an inference made; `done` is called in the event loop. Returns its rows of a batch.
 
         The higher the number of a priority the later its turn, 0 is the model's default; a request that
         waited `timeout_us` (0: the model's default, or for ever) is not begun any more.
@@ -73,13 +73,14 @@ class Scheduler:
         if batching.queue_size and waiting.count >= batching.queue_size:
             self.statistics.rejected += 1
             done(Busy(f"{self.model.name}: {waiting.count} requests wait already; send it again later."))
-            return
+            return 0
         job = Job(feeds, done, self.model.batched, timeout_us or batching.timeout_us)
         waiting.put(job, min(priority or batching.default_priority, batching.priority_levels))
         if not self._running and not self._flushing:
             # In the next turn of the loop: what has arrived by then on other connections comes along.
             self._flushing = True
             self._loop.call_soon(self._flush)
+        return job.rows
 
     def close(self) -> None:
         """End the thread, after what it runs now."""

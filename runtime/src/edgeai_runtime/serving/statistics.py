@@ -16,7 +16,7 @@ class Statistics:
         self.succeeded = self.failed = self.rejected = 0  # requests
         self.hits = self.misses = 0
         self.inferences = self.executions = 0  # rows of batches, and batches
-        self.success_s = self.fail_s = self.queue_s = self.compute_s = self.hit_s = 0.0
+        self.success_s = self.fail_s = self.queue_s = self.compute_s = 0.0
         self.last_ms = 0  # since 1970
         self.batches: Dict[int, List[float]] = {}  # by rows: how many, seconds
 
@@ -59,7 +59,7 @@ class Statistics:
                 "compute_input": nothing,
                 "compute_infer": _duration(self.succeeded, self.compute_s),
                 "compute_output": nothing,
-                "cache_hit": _duration(self.hits, self.hit_s),
+                "cache_hit": _duration(self.hits, 0.0),
                 "cache_miss": _duration(self.misses, 0.0),
             },
             "batch_stats": [
