@@ -18,14 +18,14 @@ help: ## Say what can be typed
 
 setup: $(VENV)/.complete $(COLLECTION) ## Install what the workstation needs into .venv
 
-$(VENV)/.complete: requirements.txt runtime/pyproject.toml tools/make_venv.sh
+$(VENV)/.complete: requirements.txt constraints.txt runtime/pyproject.toml tools/make_venv.sh
 	@tools/make_venv.sh $(VENV)
 	@touch $@
 
 dev: setup $(VENV)/.dev ## Install what the tests need besides
 
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.complete
-	@$(BIN)/python -m pip install --quiet --requirement requirements-dev.txt
+	@$(BIN)/python -m pip install --quiet --requirement requirements-dev.txt --constraint constraints.txt
 	@touch $@
 
 $(COLLECTION):
@@ -103,8 +103,11 @@ bench-serving: setup ## Measure serving beside its peers (40 minutes; BENCH=--qu
 changelog: dev ## Write CHANGELOG.md from the fragments
 	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/antsibull-changelog release --update-existing --refresh
 
-locks: dev ## Resolve the wheels of every target again
+locks: dev ## Resolve the wheels of every target again, and what the workstation's .venv holds
 	$(BIN)/python runtime/locks/compile.py
+	$(BIN)/uv pip compile --no-config --quiet --upgrade --universal --python-version 3.11 --no-annotate \
+	  --no-emit-index-url --no-emit-find-links --custom-compile-command 'make locks' --output-file constraints.txt \
+	  --extra workstation requirements.txt requirements-dev.txt runtime/pyproject.toml
 
 clean: ## Stop local devices and remove what was made here (caches outside stay)
 	@if [ -x $(BIN)/ansible-playbook ] && [ -d .edgeai ]; then $(BIN)/ansible-playbook -i inventories/local playbooks/remove.yml; fi

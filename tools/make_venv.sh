@@ -34,4 +34,5 @@ fi
 
 say "Setting up $venv with $("$python" --version) (a minute the first time) …"
 "$python" -m venv --clear "$venv"
-"$venv/bin/python" -m pip install --quiet --requirement requirements.txt --editable 'runtime[workstation]'
+"$venv/bin/python" -m pip install --quiet --requirement requirements.txt --constraint constraints.txt \
+  --editable 'runtime[workstation]'
