@@ -30,7 +30,6 @@ class ActionModule(DeviceCommand):
         "environment": {"type": "str"},
         "deadline_s": {"type": "float", "default": 600.0},
         "soak_s": {"type": "float"},
-        "actor": {"type": "str", "default": "ansible"},
     }
     RULES: ClassVar[Dict[str, Any]] = {
         "mutually_exclusive": [("name", "environment")],
@@ -78,21 +77,20 @@ class ActionModule(DeviceCommand):
 
 def steps(parameters: Dict[str, Any]) -> List[Step]:
     """The commands that lead to the state."""
-    actor = ["--actor", parameters["actor"]]
     name, version, environment = (parameters[key] for key in ("name", "version", "environment"))
     if parameters["state"] == "rolled_back":
         to = ["--to", version] if version else []
         would = f"would take {name} back to {version or 'the version before'}"
-        return [Step(["rollback", "--release", name, *to, *actor], would)]
+        return [Step(["rollback", "--release", name, *to], would)]
     deadline = ["--deadline", str(parameters["deadline_s"])]
     soak = Step(["soak", "--seconds", str(parameters["soak_s"])], None)
-    confirm = Step(["confirm", *actor], "would confirm it")
+    confirm = Step(["confirm"], "would confirm it")
     trial = []
     if environment:
-        arguments = ["trial", "--environment", environment, *deadline, *actor]
+        arguments = ["trial", "--environment", environment, *deadline]
         trial = [Step(arguments, f"would try the environment {environment[:12]}")]
     elif name:
-        arguments = ["trial", "--release", name, version, *deadline, *actor]
+        arguments = ["trial", "--release", name, version, *deadline]
         trial = [Step(arguments, f"would try {name} {version}")]
     if parameters["state"] == "trial":
         return trial

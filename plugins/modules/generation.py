@@ -47,10 +47,6 @@ options:
   soak_s:
     description: Seconds to watch. Required for V(soaked).
     type: float
-  actor:
-    description: Who asks, for the device's journal.
-    type: str
-    default: ansible
 """
 
 EXAMPLES = r"""

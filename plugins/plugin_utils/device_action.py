@@ -10,7 +10,10 @@ device has an action of its name in plugins/action, which is one of these.
 
 from __future__ import annotations
 
+import getpass
+import os
 import re
+import socket
 from typing import Any, ClassVar, Dict, Optional
 
 from ansible.errors import AnsibleConnectionFailure
@@ -34,6 +37,7 @@ class DeviceAction(ActionBase):  # type: ignore[misc]
         for option, variable in self.OF_INVENTORY.items():
             if variable in task_vars:
                 self._task.args.setdefault(option, self._templar.template(task_vars[variable]))
+        self._name_actor(str(self._templar.template(task_vars.get("release_rollout_id") or "")))
         try:
             result.update(self.work(task_vars))
         except AnsibleConnectionFailure as error:
@@ -50,6 +54,13 @@ class DeviceAction(ActionBase):  # type: ignore[misc]
         finally:
             self._remove_tmp_path(self._connection._shell.tmpdir)
         return result
+
+    def _name_actor(self, rollout: str) -> None:
+        """Have the device's journal say who runs this, and for which rollout; a user's own word wins."""
+        actor = f"{os.environ.get('SUDO_USER') or getpass.getuser()}@{socket.gethostname()}"
+        if rollout:
+            actor += f", rollout {rollout}"
+        self._task.environment = [*(self._task.environment or []), {"EDGEAI_ACTOR": actor}]
 
     def work(self, task_vars: Dict[str, Any]) -> Result:
         """The result of the task; raises AnsibleConnectionFailure for a lost device."""

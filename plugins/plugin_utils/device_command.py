@@ -50,7 +50,8 @@ class DeviceCommand(DeviceAction):
         """
         program = posixpath.join(root, "opt/edgeai/bin/edgeai")
         command = [program, "--json", *arguments]
-        done = self._low_level_execute_command(" ".join(map(shlex.quote, command)))
+        words = " ".join(map(shlex.quote, command))
+        done = self._low_level_execute_command(f"{self._compute_environment_string()} {words}".strip())
         if done["rc"] in NOT_THERE:
             if self._task.check_mode:
                 return None

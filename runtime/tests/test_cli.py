@@ -35,11 +35,14 @@ def test_wrong_usage_names_the_commands(capsys: pytest.CaptureFixture[str]) -> N
     assert "rollback" in capsys.readouterr().err
 
 
-def test_alarms_are_shown_and_acknowledged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_alarms_are_shown_and_acknowledged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGEAI_ACTOR", "anna")
     alarms = Alarms(DEFAULTS, AlarmBook(Paths(tmp_path).alarms))
     alarms.evaluate({"under_voltage": True}, {})
     root = ["--root", str(tmp_path)]
-    assert main([*root, "alarms", "acknowledge", "under_voltage", "--actor", "anna"]) == 0
+    assert main([*root, "alarms", "acknowledge", "under_voltage"]) == 0
     assert capsys.readouterr().out == "under_voltage is acknowledged\n"
     assert main([*root, "--json", "alarms", "acknowledge", "under_voltage"]) == 0
     assert json.loads(capsys.readouterr().out)["changed"] is False

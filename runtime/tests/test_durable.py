@@ -55,10 +55,11 @@ def test_a_device_has_one_lock_and_names_who_holds_it(
         pass  # free again
 
 
-def test_the_journal_keeps_every_step_in_order(tmp_path: Path) -> None:
+def test_the_journal_keeps_every_step_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGEAI_ACTOR", "rollout 7")
     paths = Paths(tmp_path)
-    durable.append_journal(paths, "switch", "rollout 7", generation=2)
-    durable.append_journal(paths, "confirm", "rollout 7", generation=2)
+    durable.append_journal(paths, "switch", generation=2)
+    durable.append_journal(paths, "confirm", generation=2)
     lines = [json.loads(line) for line in paths.journal.read_text().splitlines()]
     assert [(line["event"], line["actor"], line["generation"]) for line in lines] == [
         ("switch", "rollout 7", 2),

@@ -131,6 +131,11 @@ class Device:
             except (OSError, ValueError):
                 return {}
 
+    def journal(self) -> List[Dict[str, Any]]:
+        """Every step that its journal tells of, oldest first."""
+        text = (self.root / "var/lib/edgeai/journal.jsonl").read_text()
+        return [json.loads(line) for line in text.splitlines()]
+
     def reads(self, model: str = "reader") -> Tuple[str, str]:
         """The text it reads off a picture, and the version that did."""
         request = urllib.request.Request(

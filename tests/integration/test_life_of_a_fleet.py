@@ -68,7 +68,8 @@ def test_two_models_share_a_generation_and_one_goes_back_without_the_other(fleet
     device = fleet.devices[0]
     reader = device.reads()
     for version in ("1.0.0", "1.1.0"):
-        fleet.succeed("rollout", "--limit", "pi", release_name="finder", release_version=version)
+        change = {"release_rollout_id": f"change {version}"}
+        fleet.succeed("rollout", "--limit", "pi", release_name="finder", release_version=version, **change)
         assert device.reads("finder") == ("CAB", version)
         assert device.status()["models"] == {"reader": reader[1], "finder": version}
     together = device.status()["generation"]
@@ -76,6 +77,9 @@ def test_two_models_share_a_generation_and_one_goes_back_without_the_other(fleet
     assert device.reads("finder") == ("CAB", "1.0.0")
     assert device.reads() == reader
     assert device.status()["generation"] != together
+    steps = {(line["event"], line["actor"].partition(", rollout ")[2]) for line in device.journal()}
+    events = ("fetched", "converted", "gate_passed", "switched", "confirmed")
+    assert {(event, f"change {version}") for event in events for version in ("1.0.0", "1.1.0")} <= steps
 
 
 @pytest.fixture

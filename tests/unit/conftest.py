@@ -106,11 +106,12 @@ class Device:
             (self.root / f"answer{number}").write_text(json.dumps(answer))
         self.command.write_text(
             f"#!{sys.executable}\n"
-            "import json, pathlib, sys\n"
+            "import json, os, pathlib, sys\n"
             f"root = pathlib.Path({str(self.root)!r})\n"
             "asked = root / 'asked'\n"
             "before = asked.read_text().splitlines() if asked.exists() else []\n"
             "asked.write_text('\\n'.join([*before, json.dumps(sys.argv[1:])]))\n"
+            "(root / 'actor').write_text(os.environ.get('EDGEAI_ACTOR', ''))\n"
             f"sys.stderr.write({stderr!r})\n"
             "answer = root / f'answer{len(before)}'\n"
             "print('progress that is no answer')\n"
@@ -118,6 +119,11 @@ class Device:
             f"sys.exit({status})\n"
         )
         self.command.chmod(self.command.stat().st_mode | stat.S_IXUSR)
+
+    @property
+    def told_actor(self) -> str:
+        """Who asks, as the last call was told for the journal."""
+        return (self.root / "actor").read_text()
 
     @property
     def asked(self) -> List[List[str]]:

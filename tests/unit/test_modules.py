@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import socket
 from typing import Any, Dict, List
 
 import pytest
@@ -32,25 +33,25 @@ CONFIRMED = {"ok": True, "changed": False, "phase": "confirmed", "generation": 3
         ("model_convert", {"name": "reader", "version": "1.0.0"}, ["convert", "reader", "1.0.0"]),
         (
             "generation",
-            {"state": "trial", "name": "reader", "version": "1.0.0", "deadline_s": 60, "actor": "me"},
-            ["trial", "--release", "reader", "1.0.0", "--deadline", "60.0", "--actor", "me"],
+            {"state": "trial", "name": "reader", "version": "1.0.0", "deadline_s": 60},
+            ["trial", "--release", "reader", "1.0.0", "--deadline", "60.0"],
         ),
         (
             "generation",
             {"state": "trial", "environment": "abc"},
-            ["trial", "--environment", "abc", "--deadline", "600.0", "--actor", "ansible"],
+            ["trial", "--environment", "abc", "--deadline", "600.0"],
         ),
         ("generation", {"state": "soaked", "soak_s": 5}, ["soak", "--seconds", "5.0"]),
-        ("generation", {"state": "confirmed"}, ["confirm", "--actor", "ansible"]),
+        ("generation", {"state": "confirmed"}, ["confirm"]),
         (
             "generation",
             {"state": "rolled_back", "name": "reader"},
-            ["rollback", "--release", "reader", "--actor", "ansible"],
+            ["rollback", "--release", "reader"],
         ),
         (
             "generation",
             {"state": "rolled_back", "name": "reader", "version": "1.0.0"},
-            ["rollback", "--release", "reader", "--to", "1.0.0", "--actor", "ansible"],
+            ["rollback", "--release", "reader", "--to", "1.0.0"],
         ),
     ],
 )
@@ -78,6 +79,22 @@ def test_arguments_become_the_devices_command(
     ],
 )
 class TestEveryChange:
+    def test_tells_the_device_who_asks_and_for_which_rollout(
+        self,
+        device: Any,
+        run_action: Any,
+        monkeypatch: pytest.MonkeyPatch,
+        module: str,
+        arguments: Any,
+    ) -> None:
+        monkeypatch.setenv("SUDO_USER", "anna")
+        device.answers(DONE, DONE)
+        run_action(module, root=str(device.root), **arguments)
+        assert device.told_actor == f"anna@{socket.gethostname()}"
+        rollout = {"release_rollout_id": "CHG 4711"}
+        run_action(module, root=str(device.root), variables=rollout, **arguments)
+        assert device.told_actor == f"anna@{socket.gethostname()}, rollout CHG 4711"
+
     def test_asks_for_a_prediction_in_check_mode(
         self, device: Any, run_action: Any, module: str, arguments: Any
     ) -> None:

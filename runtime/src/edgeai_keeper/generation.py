@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import List, Tuple
 
 from edgeai_keeper.basics import Damaged, Json
+from edgeai_keeper.journal import digest
 
 FILES = ("manifest.json", "manifest.copy.json")  # the same twice
 
@@ -23,6 +25,16 @@ def read_manifest(directory: Path) -> Tuple[Json, str]:
         except (OSError, ValueError, KeyError, TypeError) as error:
             damage = damage or f"{directory / name} cannot be read ({error!r})"
     raise Damaged(damage)
+
+
+def digest_of(directory: Path) -> str:
+    """The manifest's sha256, empty where it is damaged: what a generation is, whatever its number."""
+    for name in FILES:
+        with contextlib.suppress(OSError, ValueError):
+            data = (directory / name).read_bytes()
+            json.loads(data)
+            return digest(data)
+    return ""
 
 
 def sound_before(generations: Path, current: int, history: List[Json]) -> int:

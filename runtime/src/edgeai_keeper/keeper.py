@@ -20,7 +20,7 @@ from typing import Any, Dict, List, NamedTuple, Optional
 from edgeai_keeper.basics import Damaged, Json, Refused, Reply, no_reply, number, say, send_line, timestamp
 from edgeai_keeper.child import Child, orphans
 from edgeai_keeper.control import Control
-from edgeai_keeper.generation import read_manifest, sound_before
+from edgeai_keeper.generation import digest_of, read_manifest, sound_before
 from edgeai_keeper.journal import append_journal
 from edgeai_keeper.listeners import Listeners
 from edgeai_keeper.machine import available_mb, boot_id, notify, uptime
@@ -159,6 +159,8 @@ class Keeper:
         try:
             write_state(self.var / "state.json", self.opt / "current", self.state)
             durable = True
+            if "generation" in fields:
+                fields["manifest"] = digest_of(self.generations / str(fields["generation"]))
             append_journal(self.var / "journal.jsonl", event, actor or self.actor, fields)
             self.alarms.pop("storage", None)
         except OSError as error:

@@ -84,10 +84,11 @@ def main(arguments: Optional[List[str]] = None) -> int:
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     args = build_parser().parse_args(arguments)
 
+    paths = Paths(args.root.absolute())
     try:
-        paths = Paths(args.root.absolute())
         result = {"ok": True, **_run(args, paths)}
     except EdgeAIError as error:
+        commands.note_failure(args, paths, error)
         _show_error(error, args.json)
         return 1
     except KeyboardInterrupt:

@@ -7,13 +7,16 @@ out of the wheel with the standard library alone, and `serve` loads nothing else
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import os
 import sys
 from pathlib import Path
 from typing import Any, Callable, Dict
 
-from edgeai_runtime.errors import DamagedError, InputError, KeeperError
+from edgeai_runtime.actor import actor
+from edgeai_runtime.durable import append_journal
+from edgeai_runtime.errors import DamagedError, EdgeAIError, InputError, KeeperError, StorageError
 from edgeai_runtime.paths import Paths
 
 Progress = Callable[[str], None]
@@ -199,7 +202,6 @@ def trial(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
             release=load_release(paths, *args.release) if args.release else None,
             environment=args.environment,
             deadline_s=args.deadline,
-            actor=args.actor,
             check=args.check,
             progress=progress,
         )
@@ -217,7 +219,7 @@ def confirm(args: argparse.Namespace, paths: Paths, progress: Progress) -> Resul
     from edgeai_runtime.settings import load_device
 
     kept = load_device(paths).generations_kept
-    return _as_dict(confirm(paths, actor=args.actor, check=args.check, kept=kept))
+    return _as_dict(confirm(paths, check=args.check, kept=kept))
 
 
 def rollback(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
@@ -230,7 +232,6 @@ def rollback(args: argparse.Namespace, paths: Paths, progress: Progress) -> Resu
             load_device(paths),
             model=args.release,
             to_version=args.to,
-            actor=args.actor,
             check=args.check,
             progress=progress,
         )
@@ -261,7 +262,6 @@ def update_apply(args: argparse.Namespace, paths: Paths, progress: Progress) -> 
             load_device(paths),
             soak_s=args.seconds,
             deadline_s=args.deadline,
-            actor=args.actor,
             check=args.check,
             progress=progress,
         )
@@ -336,7 +336,7 @@ def alarms_acknowledge(args: argparse.Namespace, paths: Paths, progress: Progres
     from edgeai_runtime.monitor.alarm_book import AlarmBook
 
     book = AlarmBook(paths.alarms)
-    changed = book.acknowledge(args.name, args.actor)
+    changed = book.acknowledge(args.name, actor())
     return {"changed": changed, "actions": [f"{args.name} is acknowledged"]}
 
 
@@ -445,8 +445,29 @@ ON_DEVICE = (
     alarms_acknowledge,
     debian_install,
 )
+# What changes the device, and is a step in its journal also where it failed.
+STEPS = (
+    environment_build,
+    environment_use,
+    fetch,
+    convert,
+    trial,
+    confirm,
+    rollback,
+    update_fetch,
+    update_apply,
+)
 # What root does as root: apt takes it, and the device's commands are what the owner must not change.
 AS_ROOT = (debian_install, environment_use)
+
+
+def note_failure(args: argparse.Namespace, paths: Paths, error: EdgeAIError) -> None:
+    """Have the journal know of a step that failed; a device that is not provisioned has none."""
+    if args.run not in STEPS or args.check or not paths.var.is_dir():
+        return
+    command = args.run.__name__.replace("_", " ")
+    with contextlib.suppress(StorageError):  # the error that is told may be this very one
+        append_journal(paths, "step_failed", command=command, kind=error.kind, reason=error.message)
 
 
 def _as_dict(result: Any) -> Result:

@@ -14,6 +14,7 @@ from typing import Any, Iterator, Optional
 from edgeai_keeper import journal
 from edgeai_keeper.state import fsync_directory
 
+from edgeai_runtime.actor import actor
 from edgeai_runtime.errors import InputError, StorageError
 from edgeai_runtime.paths import Paths
 
@@ -117,8 +118,8 @@ def device_lock(paths: Paths) -> Iterator[None]:
         yield
 
 
-def append_journal(paths: Paths, event: str, actor: str, **fields: Any) -> None:
-    """Append one line to the device's journal and make it durable. Raises StorageError."""
+def append_journal(paths: Paths, event: str, **fields: Any) -> None:
+    """Append one line to the device's journal, with who asked, and make it durable. Raises StorageError."""
     with writing(paths.journal):
         paths.journal.parent.mkdir(parents=True, exist_ok=True)
-        journal.append_journal(paths.journal, event, actor, fields)
+        journal.append_journal(paths.journal, event, actor(), fields)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import re
 from pathlib import Path
 from typing import Any, List, Optional, Tuple
@@ -14,10 +13,6 @@ from edgeai_runtime.commands import Command
 
 def _add_check(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--check", action="store_true", help="say what would be done, change nothing")
-
-
-def _add_actor(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--actor", default=f"uid {os.getuid()}", help="who asks, for the journal")
 
 
 def _add_depots(parser: argparse.ArgumentParser) -> None:
@@ -119,7 +114,6 @@ def build_parser() -> argparse.ArgumentParser:
         alarms, "acknowledge", commands.alarms_acknowledge, "Say that you know; a latched alarm ends with it"
     )
     acknowledge.add_argument("name", help="as `edgeai alarms show` names it")
-    _add_actor(acknowledge)
 
     infer = add(words, "infer", commands.infer, "Send one image to a model and show the answer")
     infer.add_argument("image", type=Path)
@@ -144,14 +138,12 @@ def build_parser() -> argparse.ArgumentParser:
     trial.add_argument(
         "--deadline", type=float, default=600.0, metavar="S", help="taken back unless confirmed by then"
     )
-    _add_actor(trial)
     _add_check(trial)
 
     soak = add(words, "soak", commands.soak, "Watch the trial; fails as soon as the device takes it back")
     soak.add_argument("--seconds", type=float, default=300.0)
 
     confirm = add(words, "confirm", commands.confirm, "Keep the generation on trial")
-    _add_actor(confirm)
     _add_check(confirm)
 
     rollback = add(
@@ -159,7 +151,6 @@ def build_parser() -> argparse.ArgumentParser:
     )
     rollback.add_argument("--release", required=True, metavar="NAME")
     rollback.add_argument("--to", metavar="VERSION", help="default: the newest confirmed before")
-    _add_actor(rollback)
     _add_check(rollback)
 
     update = words.add_parser("update", help="What the depot has that is newer").add_subparsers(
@@ -175,7 +166,6 @@ def build_parser() -> argparse.ArgumentParser:
     apply.add_argument(
         "--deadline", type=float, default=600.0, metavar="S", help="taken back unless confirmed by then"
     )
-    _add_actor(apply)
     _add_check(apply)
 
     serve = add(words, "serve", commands.serve, "Serve one generation (the keeper runs this)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any, Dict, List
@@ -146,6 +147,9 @@ class TestRotation:
         publish(keys, "1.0.0", "1.4.0")
         assert len(list((keys.parent / "bundle" / "metadata").glob("*.root.json"))) == 13
         assert fetch(device, "1.4.0").changed
+        events = [json.loads(line) for line in device.journal.read_text().splitlines()]
+        followed = [(line["before"], line["after"]) for line in events if line["event"] == "root_followed"]
+        assert followed == [(1, 13)]
 
     def test_an_old_key_signs_nothing_any_more(self, keys: Path, device: Paths) -> None:
         stolen = keys.parent / "stolen"

@@ -205,8 +205,9 @@ def test_what_an_interrupted_conversion_left_is_removed(paths: Paths) -> None:
     assert [entry.suffix for entry in paths.conversions.iterdir()] == [".json"]
 
 
-def test_the_journal_says_who_converted_what(paths: Paths) -> None:
-    made = convert_release(paths, DEVICE, toy_release(paths), False, ignore, actor="rollout 7")
+def test_the_journal_says_who_converted_what(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGEAI_ACTOR", "rollout 7")
+    made = convert_release(paths, DEVICE, toy_release(paths), False, ignore)
     (line,) = paths.journal.read_text().splitlines()
     entry = json.loads(line)
     assert entry["event"] == "converted"

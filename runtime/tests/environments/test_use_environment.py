@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
 import subprocess
@@ -49,6 +50,8 @@ def said(*command: object) -> str:
 def test_the_commands_come_from_the_environment_and_the_keeper_from_the_runtime(device: Paths) -> None:
     result = use_environment(device, LOCK)
     assert result == UseResult(True, installed(device, "edgeai", "keeper"))
+    (line,) = device.journal.read_text().splitlines()
+    assert (json.loads(line)["event"], json.loads(line)["environment"]) == ("environment_used", LOCK)
     told = said(device.bin / "edgeai", "status", "two words")
     assert told == f"{os.getuid()} --root {device.root} status two words\n"
     command = [sys.executable, "-I", "-S", device.bin / "keeper", "--help"]  # the standard library is enough

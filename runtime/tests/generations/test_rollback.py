@@ -13,7 +13,7 @@ from edgeai_runtime.trust.revoked import keep_revoked
 
 def test_it_serves_the_version_before_confirmed(bench: Bench) -> None:
     bench.put_live(bench.release("1.1.0"))
-    back = rollback(bench.paths, DEVICE, "label-reader", actor="operator")
+    back = rollback(bench.paths, DEVICE, "label-reader")
     assert (back.version, back.changed) == ("1.0.0", True)
     assert back.verdict["gates"][0]["passed"]
     assert back.actions == ("rolled label-reader back from 1.1.0 to 1.0.0, in generation 2",)
@@ -84,9 +84,10 @@ def test_an_unknown_model_is_refused_and_those_served_are_named(bench: Bench) ->
         rollback(bench.paths, DEVICE, "label-raeder")
 
 
-def test_during_a_trial_it_takes_the_trial_back(bench: Bench) -> None:
+def test_during_a_trial_it_takes_the_trial_back(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGEAI_ACTOR", "operator")
     bench.trial(bench.release("1.1.0"))
-    back = rollback(bench.paths, DEVICE, "label-reader", actor="operator")
+    back = rollback(bench.paths, DEVICE, "label-reader")
     assert (back.generation, back.version, back.changed) == (2, "1.0.0", True)
     bench.wait_served("1.0.0")
     assert bench.status()["last_reverted"]["reason"] == "rolled back by operator"

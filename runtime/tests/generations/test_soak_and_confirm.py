@@ -81,12 +81,15 @@ def test_without_a_trial_a_soak_has_nothing_to_watch(bench: Bench) -> None:
     assert watched.actions == ("nothing is on trial, generation 2 is confirmed",)
 
 
-def test_confirming_keeps_the_generation_and_again_changes_nothing(bench: Bench) -> None:
+def test_confirming_keeps_the_generation_and_again_changes_nothing(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGEAI_ACTOR", "rollout 7")
     bench.trial(bench.release("1.1.0"))
     predicted = confirm(bench.paths, check=True)
     assert (predicted.generation, predicted.changed) == (3, True)
     assert bench.status()["phase"] == "trial"
-    kept = confirm(bench.paths, actor="rollout 7")
+    kept = confirm(bench.paths)
     assert (kept.generation, kept.changed) == (3, True)
     assert bench.status()["confirmed"] == 3
     assert bench.journal()[-1]["actor"] == "rollout 7"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 
@@ -36,9 +37,10 @@ def test_an_environment_that_was_not_built_is_refused(empty: Bench) -> None:
         empty.trial(environment="f" * 64)
 
 
-def test_a_release_is_gated_then_serves_on_trial(bench: Bench) -> None:
+def test_a_release_is_gated_then_serves_on_trial(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGEAI_ACTOR", "rollout 7")
     told = []
-    tried = bench.trial(bench.release("1.1.0"), actor="rollout 7", progress=told.append)
+    tried = bench.trial(bench.release("1.1.0"), progress=told.append)
     assert (tried.generation, tried.changed, tried.phase) == (3, True, "trial")
     assert [(gate["gate"], gate["passed"]) for gate in tried.verdict["gates"]] == [("exact_match", True)]
     assert tried.verdict["models"][0]["right"] == 10
@@ -48,10 +50,12 @@ def test_a_release_is_gated_then_serves_on_trial(bench: Bench) -> None:
     assert (status["generation"], status["confirmed"], status["trial"]["fallback"]) == (3, 2, 2)
     bench.wait_served("1.1.0")
     assert any("10 of 10 golden samples right" in sentence for sentence in told)
-    assert [line["event"] for line in bench.journal() if line["actor"] == "rollout 7"] == [
-        "gate_passed",
-        "switched",
-    ]
+    gate, switched = [line for line in bench.journal() if line["actor"] == "rollout 7"]
+    assert (gate["event"], switched["event"]) == ("gate_passed", "switched")
+    manifest = bench.paths.generation(3) / "manifest.json"
+    assert switched["manifest"] == hashlib.sha256(manifest.read_bytes()).hexdigest()
+    entry = json.loads(manifest.read_bytes())["models"]["label-reader"]
+    assert gate["releases"] == {"label-reader 1.1.0": entry["release"]}
 
 
 def test_after_a_change_of_the_platform_all_is_measured_again(

@@ -62,7 +62,7 @@ def test_a_torn_line_of_the_journal_is_dropped(device: Device, damage: bytes) ->
     whole = device.journal()
     with open(device.paths.journal, "ab") as file:
         file.write(damage)
-    append_journal(device.paths, "collected", "test")
+    append_journal(device.paths, "collected")
     serves_again(device)
     assert [line["event"] for line in device.journal()[len(whole) :]] == ["collected", "keeper_started"]
 

@@ -87,11 +87,12 @@ class Factory:
         assert load_release(self.device, NAME, version).version == version
 
     def _known(self) -> Dict[str, Any]:
-        # Blobs that were proved and metadata that was signed may be kept: neither makes a release.
+        # Blobs that were proved and metadata that was signed may be kept, and the journal tells of it:
+        # none of them makes a release.
         return {
             name: digest
             for name, digest in snapshot(self.device).items()
-            if "/store/" not in name and not MEMORY.match(name)
+            if "/store/" not in name and not MEMORY.match(name) and name != "var/lib/edgeai/journal.jsonl"
         }
 
 

@@ -94,6 +94,8 @@ def test_with_a_wrong_clock_a_fresh_bundle_is_taken_and_the_clock_reported(
     said: List[str] = []
     assert fetch_release(device, at(f"file://{bundle}"), NAME, "1.1.0", progress=said.append).changed
     assert said[0].startswith(f"The clock says {wrong:%Y-%m-%d %H:%M} and is not believed: ")
+    events = [json.loads(line) for line in device.journal.read_text().splitlines()]
+    assert [line["reason"] for line in events if line["event"] == "clock_disbelieved"] == said[:1]
     (alarm,) = alarms(device, {})
     assert alarm.startswith(f"The clock says {wrong:%Y-%m-%d %H:%M} and is not believed: ")
     assert "runtime_time_server" in alarm

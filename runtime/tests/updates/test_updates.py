@@ -27,7 +27,7 @@ def said(sentence: str) -> None:
 
 
 def apply(plant: Any, check: bool = False) -> Any:
-    return apply_updates(plant.bench.paths, plant.device, 0.1, 600.0, "a test", check, said)
+    return apply_updates(plant.bench.paths, plant.device, 0.1, 600.0, check, said)
 
 
 def offered(plant: Any) -> List[str]:

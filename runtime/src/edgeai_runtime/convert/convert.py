@@ -27,7 +27,7 @@ _WORK = ".work-"
 
 
 def convert_release(
-    paths: Paths, device: Device, release: Release, check: bool, progress: Progress, actor: str = "edgeai"
+    paths: Paths, device: Device, release: Release, check: bool, progress: Progress
 ) -> Conversion:
     """The release's model converted by the recipe of this device's class, and measured here.
 
@@ -68,7 +68,6 @@ def convert_release(
         append_journal(
             paths,
             "converted",
-            actor,
             release=release.name,
             version=release.version,
             fingerprint=digest,

@@ -72,9 +72,7 @@ def build_from_depot(
                 else:
                     build_venv(environment, lock, wheels, python)
                     actions.append(f"built {named} from {len(lock.wheels)} wheels")
-            append_journal(
-                paths, "environment", "provision", environment=lock_sha256, lock=lock.name, mended=damaged
-            )
+            append_journal(paths, "environment", environment=lock_sha256, lock=lock.name, mended=damaged)
         # Before the service first starts: its sandbox makes those read-only that it finds.
         for directory in (paths.conversions, paths.generations, paths.trust):
             directory.mkdir(parents=True, exist_ok=True)

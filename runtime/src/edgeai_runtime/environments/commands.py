@@ -19,7 +19,7 @@ from typing import Dict, List
 
 import edgeai_keeper
 
-from edgeai_runtime.durable import write_atomic
+from edgeai_runtime.durable import append_journal, write_atomic
 from edgeai_runtime.environments.venv import is_complete
 from edgeai_runtime.errors import BuildError
 from edgeai_runtime.ownership import owner_of
@@ -54,6 +54,8 @@ def use_environment(paths: Paths, lock_sha256: str, check: bool = False) -> UseR
         actions.append(f"{'would install' if check else 'installed'} {path}")
         if not check:
             write_atomic(path, content, mode=0o755)
+    if actions and not check:
+        append_journal(paths, "environment_used", environment=lock_sha256, installed=actions)
     return UseResult(bool(actions), actions)
 
 

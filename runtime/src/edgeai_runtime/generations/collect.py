@@ -28,7 +28,7 @@ from edgeai_runtime.trust.store import stored_blobs
 KEPT = 2  # generations confirmed before the present one
 
 
-def collect(paths: Paths, actor: str, kept: int = KEPT) -> List[str]:
+def collect(paths: Paths, kept: int = KEPT) -> List[str]:
     """Remove what neither the confirmed generation nor `kept` confirmed before it need.
 
     Returns what was done. Under the device's lock only; does nothing while a generation is on trial.
@@ -57,7 +57,8 @@ def collect(paths: Paths, actor: str, kept: int = KEPT) -> List[str]:
     if not (leaving or environments or files):
         return []
     removed = {"generations": len(leaving), "environments": environments, "files": files}
-    append_journal(paths, "collected", actor, **removed, bytes=size)
+    gone = [manifest.generation for manifest in leaving]
+    append_journal(paths, "collected", **{**removed, "generations": gone}, bytes=size)
     told = ", ".join(f"{count} {what}" for what, count in removed.items() if count)
     return [f"made room of {size / 1e6:.1f} MB: {told}"]
 

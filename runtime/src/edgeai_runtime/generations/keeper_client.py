@@ -8,6 +8,7 @@ import socket
 import time
 from typing import Any, Dict, Mapping
 
+from edgeai_runtime.actor import actor
 from edgeai_runtime.errors import KeeperError
 from edgeai_runtime.paths import Paths
 
@@ -28,8 +29,9 @@ class KeeperClient:
         Raises KeeperError when the keeper is not there, does not answer, or refuses (its own sentence).
         """
         path = self._paths.control
+        line = json.dumps({"actor": actor(), **message}).encode() + b"\n"
         try:
-            answer = json.loads(self._exchange(json.dumps(message).encode() + b"\n", timeout_s))
+            answer = json.loads(self._exchange(line, timeout_s))
         except PermissionError:
             raise KeeperError(
                 f"{path}: this user may not ask the keeper; run as the keeper's user."

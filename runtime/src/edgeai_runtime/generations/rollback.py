@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
+from edgeai_runtime.actor import actor
 from edgeai_runtime.durable import device_lock
 from edgeai_runtime.errors import InputError
 from edgeai_runtime.generations.collect import collect
@@ -37,7 +38,6 @@ def rollback(
     device: Device,
     model: str,
     to_version: Optional[str] = None,
-    actor: str = "edgeai",
     check: bool = False,
     progress: Callable[[str], None] = lambda sentence: None,
 ) -> RollbackResult:
@@ -54,20 +54,20 @@ def rollback(
         state = read_state(paths)
         before = _confirmed(paths, state, model)
         if state.trial is not None:
-            back = _revert(paths, state, before, model, to_version, actor, progress)
+            back = _revert(paths, state, before, model, to_version, progress)
             if back:
                 return back
             state = read_state(paths)
         source = _source(paths, state, before, model, to_version)
         if source is None:  # a power cut may have come before room was made
-            return _unchanged(before, model, collect(paths, actor, device.generations_kept))
+            return _unchanged(before, model, collect(paths, device.generations_kept))
         models = {**placed_models(paths, before), model: placed_models(paths, source)[model]}
         wanted = draft(paths, device, before.environment, models, before.generation)
         composed = compose(paths, device, wanted, models)
-        switched = prove_and_switch(paths, composed, models, before, DEADLINE_S, actor, progress)
+        switched = prove_and_switch(paths, composed, models, before, DEADLINE_S, progress)
         number = composed.manifest.generation
-        KeeperClient(paths).request({"command": "confirm", "generation": number, "actor": actor})
-        made_room = collect(paths, actor, device.generations_kept)
+        KeeperClient(paths).request({"command": "confirm", "generation": number})
+        made_room = collect(paths, device.generations_kept)
     old, new = before.models[model].version, source.models[model].version
     sentence = f"rolled {model} back from {old} to {new}, in generation {number}"
     return RollbackResult(number, new, True, switched.verdict, (sentence, *made_room))
@@ -79,7 +79,6 @@ def _revert(
     before: Manifest,
     model: str,
     to_version: Optional[str],
-    actor: str,
     progress: Callable[[str], None],
 ) -> Optional[RollbackResult]:
     """Take the trial back; the result when that already serves the version asked for."""
@@ -87,7 +86,7 @@ def _revert(
     tried = load_manifest(paths, state.trial).models.get(model)
     progress(f"taking generation {state.trial} back")
     KeeperClient(paths).request(
-        {"command": "revert", "reason": f"rolled back by {actor}", "actor": actor},
+        {"command": "revert", "reason": f"rolled back by {actor()}"},
         timeout_s=READY_LIMIT_S + 30.0,
     )
     now = before.models[model].version

@@ -39,7 +39,6 @@ def prove_and_switch(
     models: Mapping[str, Placed],
     before: Optional[Manifest],
     deadline_s: float,
-    actor: str,
     progress: Callable[[str], None],
 ) -> Switched:
     """Gate what is new in a generation against `before`, then have the keeper switch to it, on trial.
@@ -49,6 +48,7 @@ def prove_and_switch(
     """
     manifest = composed.manifest
     releases = [models[name].release for name in new_models(manifest, before)]
+    digests = {f"{release.name} {release.version}": release.digest for release in releases}
     try:
         verdicts = gates.prove(
             paths,
@@ -61,12 +61,13 @@ def prove_and_switch(
         verdict = as_details(verdicts)
         write_probes(paths, manifest, verdicts, before)
         if releases:
-            append_journal(paths, "gate_passed", actor, generation=manifest.generation, **verdict)
+            append_journal(paths, "gate_passed", generation=manifest.generation, releases=digests, **verdict)
     except (GateFailed, StorageError) as error:
         if composed.made:
             discard(paths, manifest.generation)
         if isinstance(error, GateFailed):
-            append_journal(paths, "gate_failed", actor, generation=manifest.generation, reason=error.message)
+            failed = {"generation": manifest.generation, "releases": digests, "reason": error.message}
+            append_journal(paths, "gate_failed", **failed)
         raise
     progress(f"switching to generation {manifest.generation}")
     answer = KeeperClient(paths).request(
@@ -77,7 +78,6 @@ def prove_and_switch(
             "ready_timeout_s": READY_LIMIT_S,
             "soak": _soak(releases),
             "memory_mb": max([0.0, *(verdict.peak_rss_mb for verdict in verdicts)]) * 1e6 / (1 << 20),
-            "actor": actor,
         },
         timeout_s=READY_LIMIT_S + 30.0,
     )

@@ -43,7 +43,6 @@ def trial(
     release: Optional[Release] = None,
     environment: Optional[str] = None,
     deadline_s: float = 600.0,
-    actor: str = "edgeai",
     check: bool = False,
     progress: Progress = lambda sentence: None,
 ) -> TrialResult:
@@ -59,7 +58,7 @@ def trial(
         _need_environment(paths, environment)
     else:
         _confirmed_environment(paths, device, read_state(paths))  # before minutes go into a conversion
-    conversion = convert_release(paths, device, release, check, progress, actor) if release else None
+    conversion = convert_release(paths, device, release, check, progress) if release else None
     what = f"{release.name} {release.version}" if release else f"environment {str(environment)[:12]}"
     if check:
         return _predict(paths, device, release, conversion, environment, what)
@@ -72,7 +71,7 @@ def trial(
         if done:
             return _mended(paths, device, done, models, conversion)
         composed = compose(paths, device, wanted, models)
-        switched = prove_and_switch(paths, composed, models, before, deadline_s, actor, progress)
+        switched = prove_and_switch(paths, composed, models, before, deadline_s, progress)
     number = composed.manifest.generation
     converted = conversion.actions if conversion else ()
     waited = f"; requests waited {switched.pause_ms / 1000:.1f} s, as memory does not hold two processes"

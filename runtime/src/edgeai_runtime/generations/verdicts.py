@@ -25,7 +25,6 @@ class ConfirmResult:
 
 def confirm(
     paths: Paths,
-    actor: str = "edgeai",
     check: bool = False,
     generation: Optional[int] = None,
     kept: int = KEPT,
@@ -47,15 +46,15 @@ def confirm(
             if confirmed is None or generation not in (None, confirmed):
                 wanted = "no generation" if generation is None else f"generation {generation}, which"
                 raise KeeperError(f"{wanted} is on trial on this device; run a trial first.")
-            made_room = [] if check else collect(paths, actor, kept)  # a power cut may have come before
+            made_room = [] if check else collect(paths, kept)  # a power cut may have come before
             sentence = f"generation {confirmed} is confirmed already"
             return ConfirmResult(confirmed, bool(made_room), (sentence, *made_room))
         number = int(trial["generation"])
         if check:
             return ConfirmResult(number, True, (f"would confirm generation {number}",))
         _answer_live(str(status["http"]), number)
-        keeper.request({"command": "confirm", "generation": number, "actor": actor})
-        made_room = collect(paths, actor, kept)
+        keeper.request({"command": "confirm", "generation": number})
+        made_room = collect(paths, kept)
     return ConfirmResult(number, True, (f"confirmed generation {number}", *made_room))
 
 

@@ -14,7 +14,7 @@ import shutil
 import tempfile
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Any, Dict, Iterator, NamedTuple, Optional, Tuple
+from typing import IO, Any, Dict, Iterator, Optional, Tuple
 from urllib.parse import quote
 
 from tuf.api import exceptions
@@ -27,7 +27,6 @@ from tuf.ngclient.updater import Updater
 from edgeai_runtime.durable import write_atomic
 from edgeai_runtime.errors import InputError, TrustError
 from edgeai_runtime.trust import transfer
-from edgeai_runtime.trust.depots import Depots
 from edgeai_runtime.trust.known import memory_of
 
 
@@ -117,26 +116,6 @@ def connect(
     urls = (f"{depot_url}/metadata/", f"{depot_url}/targets/")
     with open_repository(depot_url, urls, pinned_root, memory, keep, now) as client:
         yield client
-
-
-class Connected(NamedTuple):
-    """The depot that answered, and what its bundle says."""
-
-    url: str
-    bundle: Client
-
-
-@contextlib.contextmanager
-def connect_first(
-    depots: Depots, pinned_root: bytes, cache: Path, keep: bool, now: datetime
-) -> Iterator[Connected]:
-    """`connect` to the first of the depots whose metadata is in order."""
-    with contextlib.ExitStack() as stack:
-
-        def connected(url: str) -> Connected:
-            return Connected(url, stack.enter_context(connect(url, pinned_root, cache, keep, now)))
-
-        yield depots.ask(connected)
 
 
 @contextlib.contextmanager

@@ -12,9 +12,8 @@ from edgeai_runtime.paths import Paths
 from edgeai_runtime.release import Release
 from edgeai_runtime.settings import Device
 from edgeai_runtime.trust import store
-from edgeai_runtime.trust.client import connect_first, read_pinned_root
-from edgeai_runtime.trust.clock import believed_time
 from edgeai_runtime.trust.depots import Depots
+from edgeai_runtime.trust.follow import follow
 from edgeai_runtime.trust.records import release_record
 from edgeai_runtime.trust.revoked import NOTHING, TARGET, keep_revoked, reason_in, refuse_revoked, why_revoked
 from edgeai_runtime.trust.space import CONVERSION_COPIES, left_to_fetch, need_space
@@ -78,11 +77,7 @@ def _fetch(
 ) -> FetchResult:
     depots = Depots.of(device)
     target = f"releases/{name}/{version}.json"
-    pinned = read_pinned_root(paths.root_json)
-    time = believed_time(paths)
-    if time.problem:
-        progress(time.problem)
-    with connect_first(depots, pinned, paths.trust, keep=not check, now=time.now) as (depot_url, bundle):
+    with follow(paths, depots, keep=not check, progress=progress) as (depot_url, bundle):
         revoked = bundle.read(TARGET) if bundle.has(TARGET) else NOTHING
         if not check:
             keep_revoked(paths, revoked)
@@ -119,7 +114,7 @@ def _fetch(
             if number % 25 == 0 or number == len(missing):
                 progress(f"{number} of {len(missing)} files of {name} {version}")
         write_atomic(record, manifest)
-        append_journal(paths, "fetched", "device", release=name, version=version, digest=release.digest)
+        append_journal(paths, "fetched", release=name, version=version, digest=release.digest)
     said = f"{name} {version}: {len(missing)} of {len(release.blobs)} files, {fetched / 1e6:.1f} MB"
     actions = [f"{'would fetch' if check else 'fetched'} {said}"] if changed else []
     return FetchResult(f"{name} {version}", release.digest, fetched, present, changed, actions)

@@ -48,7 +48,6 @@ def apply_updates(
     device: Device,
     soak_s: float,
     deadline_s: float,
-    actor: str,
     check: bool,
     progress: Progress,
 ) -> Applied:
@@ -68,7 +67,7 @@ def apply_updates(
         else:
             try:
                 actions += _fetch(paths, device, offer, check, progress)
-                actions += _apply(paths, device, offer, soak_s, deadline_s, actor, check, progress)
+                actions += _apply(paths, device, offer, soak_s, deadline_s, check, progress)
                 verdict = "predicted" if check else "confirmed"
             except (BackendError, ConvertError, GateFailed, Reverted) as failure:
                 verdict = "failed"
@@ -101,7 +100,6 @@ def _apply(
     offer: Offer,
     soak_s: float,
     deadline_s: float,
-    actor: str,
     check: bool,
     progress: Progress,
 ) -> List[str]:
@@ -114,9 +112,8 @@ def _apply(
         release=release,
         environment=None if release else offer.digest,
         deadline_s=deadline_s,
-        actor=actor,
         progress=progress,
     )
     watched = soak(paths, soak_s, progress, tried.generation)
-    confirmed = confirm(paths, actor=actor, generation=tried.generation, kept=device.generations_kept)
+    confirmed = confirm(paths, generation=tried.generation, kept=device.generations_kept)
     return [*tried.actions, *watched.actions, *confirmed.actions]

@@ -16,9 +16,9 @@ from edgeai_runtime.release import Blob, Release
 from edgeai_runtime.release.versions import version_key
 from edgeai_runtime.settings import Device
 from edgeai_runtime.trust import store
-from edgeai_runtime.trust.client import Client, NotInBundle, connect_first, read_pinned_root
-from edgeai_runtime.trust.clock import believed_time
+from edgeai_runtime.trust.client import Client, NotInBundle
 from edgeai_runtime.trust.depots import Depots
+from edgeai_runtime.trust.follow import follow
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,7 @@ def check_updates(paths: Paths, device: Device, keep: bool = True) -> Offers:
     if state.confirmed is None:
         raise InputError(f"{device.name}: nothing is confirmed on this device yet; provision it first.")
     confirmed = load_manifest(paths, state.confirmed)
-    now = believed_time(paths).now
-    pinned = read_pinned_root(paths.root_json)
-    with connect_first(Depots.of(device), pinned, paths.trust, keep, now) as (url, bundle):
+    with follow(paths, Depots.of(device), keep) as (url, bundle):
         about = json.loads(bundle.read("bundle.json"))
         held = taken_back(paths, state)
         updates = [*_environment(paths, confirmed, bundle, held)]
