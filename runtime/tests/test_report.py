@@ -124,7 +124,7 @@ def test_a_line_that_was_taken_out_is_missed_even_under_a_right_signature(
 
 def test_a_line_that_was_changed_is_missed(device: Paths, report: Path, key: Path) -> None:
     lines = json.loads(report.read_text())["journal"]
-    change(report, journal=[*lines[:2], lines[2].replace("\"step\"", "\"stop\""), *lines[3:]])
+    change(report, journal=[*lines[:2], lines[2].replace('"step"', '"stop"'), *lines[3:]])
     sign(device, report)
     with pytest.raises(TrustError, match="line 4 of the journal does not follow"):
         check_report(report, key)
