@@ -423,6 +423,13 @@ def serve(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
     return {}
 
 
+def completion(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
+    from edgeai_runtime.completion import script
+    from edgeai_runtime.parser import build_parser
+
+    return {"actions": [script(build_parser(), args.shell)]}
+
+
 def trust_depot(ca: Path) -> None:
     """Let every TLS connection of this process trust `ca` and nobody else.
 

@@ -10,6 +10,7 @@ from typing import Any, List, Optional, Tuple
 
 from edgeai_runtime import __version__, commands
 from edgeai_runtime.commands import Command
+from edgeai_runtime.completion import SHELLS
 
 
 def _add_check(parser: argparse.ArgumentParser) -> None:
@@ -191,6 +192,9 @@ def build_parser() -> argparse.ArgumentParser:
     of_keeper.add_argument("--listen-fd", type=int, action="append", default=[], metavar="FD")
     of_keeper.add_argument("--control-fd", type=int, metavar="FD")
     of_keeper.add_argument("--probe-fd", type=int, metavar="FD")
+
+    complete = add(words, "completion", commands.completion, "Print what a shell needs to complete commands")
+    complete.add_argument("shell", choices=SHELLS)
 
     trust = words.add_parser("trust", help="The device's TUF client by itself, for suites that test such")
     _add_repository(trust, default=None)
