@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Dict, List, Sequence
 
@@ -35,33 +33,5 @@ class EdgeAI(Peer):
         return (environment.directory, SOURCE)
 
     def command(self, environment: Environment, network: Network, port: int, work: Path) -> List[str]:
-        generation = _generation(network, work / "generation")
-        serve = [str(environment.python), "-m", "edgeai_runtime", "--root", str(work), "serve"]
-        return [*serve, "--generation", str(generation), "--http", f"127.0.0.1:{port}"]
-
-
-def _generation(network: Network, directory: Path) -> Path:
-    """The smallest generation that serves one bare network."""
-    from edgeai_runtime.release import Blob, Pipeline, Recipe, Release, Sample, Sets
-
-    model = network.path.read_bytes()
-    release = Release(
-        name=network.name,
-        version="1.0.0",
-        description="a benchmark's network",
-        model=Blob(hashlib.sha256(model).hexdigest(), len(model)),
-        labels=None,
-        pipeline=Pipeline((), ()),
-        sets=Sets((), (Sample("0" * 64, 1, "A"),), (Sample("1" * 64, 1, "B"),)),
-        recipes={"industrial_pc": Recipe()},
-        gates={"exact_match": 0.9},
-    )
-    models = directory / "models" / network.name
-    models.mkdir(parents=True, exist_ok=True)
-    (models / "model.onnx").write_bytes(model)
-    (models / "release.json").write_bytes(release.to_json())
-    (directory / "runtime.toml").write_text(f"[models.{network.name}]\nthreads = 1\n")
-    served = {network.name: {"version": "1.0.0", "engine": "onnxruntime"}}
-    manifest = {"schema": 1, "generation": 1, "environment": "none", "parent": None, "models": served}
-    (directory / "manifest.json").write_text(json.dumps(manifest))
-    return directory
+        serve = [str(environment.python), "-m", "edgeai_runtime", "serve"]
+        return [*serve, str(network.path), "--http", f"127.0.0.1:{port}"]

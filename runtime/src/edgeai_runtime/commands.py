@@ -391,7 +391,7 @@ def infer(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
 
 def serve(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
     try:
-        from edgeai_runtime.server.run import run
+        from edgeai_runtime.server.run import run_files, run_generation
     except Exception as error:  # noqa: BLE001 - a damaged file of the environment can raise anything
         damage = DamagedError(
             f"{sys.prefix}: this environment is damaged ({type(error).__name__}: {error}); "
@@ -403,7 +403,16 @@ def serve(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
             say_failed(args.control_fd, damage.message, damaged=True)
         raise damage from None
 
-    run(
+    if args.generation is None:
+        if not args.model:
+            raise InputError("Nothing to serve was named; name ONNX files, as in `edgeai serve model.onnx`.")
+        run_files(args.model, args.http or "127.0.0.1:8080", args.uds)
+        return {}
+    if args.model or args.uds:
+        raise InputError(
+            "--generation serves what is in it, on the sockets given; leave files and --uds away."
+        )
+    run_generation(
         paths,
         args.generation,
         http=args.http,
@@ -412,6 +421,13 @@ def serve(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
         probe_fd=args.probe_fd,
     )
     return {}
+
+
+def completion(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
+    from edgeai_runtime.completion import script
+    from edgeai_runtime.parser import build_parser
+
+    return {"actions": [script(build_parser(), args.shell)]}
 
 
 def trust_depot(ca: Path) -> None:

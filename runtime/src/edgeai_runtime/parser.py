@@ -9,6 +9,7 @@ from typing import Any, List, Optional, Tuple
 
 from edgeai_runtime import __version__, commands
 from edgeai_runtime.commands import Command
+from edgeai_runtime.completion import SHELLS
 
 
 def _add_check(parser: argparse.ArgumentParser) -> None:
@@ -168,12 +169,22 @@ def build_parser() -> argparse.ArgumentParser:
     )
     _add_check(apply)
 
-    serve = add(words, "serve", commands.serve, "Serve one generation (the keeper runs this)")
-    serve.add_argument("--generation", type=Path, required=True, metavar="DIR")
-    serve.add_argument("--http", metavar="HOST:PORT")
-    serve.add_argument("--listen-fd", type=int, action="append", default=[], metavar="FD")
-    serve.add_argument("--control-fd", type=int, metavar="FD")
-    serve.add_argument("--probe-fd", type=int, metavar="FD")
+    serve = add(
+        words, "serve", commands.serve, "Serve ONNX files by hand; or a generation, as the keeper does"
+    )
+    serve.add_argument(
+        "model", nargs="*", type=Path, metavar="MODEL.onnx", help="served by its name without .onnx"
+    )
+    serve.add_argument("--http", metavar="HOST:PORT", help="where (default: 127.0.0.1:8080)")
+    serve.add_argument("--uds", type=Path, metavar="PATH", help="at this Unix socket as well")
+    of_keeper = serve.add_argument_group("what the keeper says")
+    of_keeper.add_argument("--generation", type=Path, metavar="DIR")
+    of_keeper.add_argument("--listen-fd", type=int, action="append", default=[], metavar="FD")
+    of_keeper.add_argument("--control-fd", type=int, metavar="FD")
+    of_keeper.add_argument("--probe-fd", type=int, metavar="FD")
+
+    complete = add(words, "completion", commands.completion, "Print what a shell needs to complete commands")
+    complete.add_argument("shell", choices=SHELLS)
 
     trust = words.add_parser("trust", help="The device's TUF client by itself, for suites that test such")
     _add_repository(trust, default=None)

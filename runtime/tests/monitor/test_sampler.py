@@ -35,6 +35,21 @@ def test_requests_are_counted_by_the_kind_of_their_answer(sampler: Sampler) -> N
     assert (snapshot.requests, snapshot.errors) == (5, 1)
 
 
+def test_models_come_and_go_and_what_they_did_stays(sampler: Sampler) -> None:
+    answer(sampler)
+    sampler.add("third", "1")
+    sampler.add("reader", "1.1.0")
+    sampler.begin()
+    sampler.end("third", 200, 0.01)
+    models = sampler.snapshot().models
+    assert {name: counts.version for name, counts in models.items()} == {
+        "reader": "1.1.0",
+        "other": "2.0.0",
+        "third": "1",
+    }
+    assert (models["reader"].succeeded, models["third"].succeeded) == (1, 1)
+
+
 def test_a_batch_is_as_many_inferences_as_it_holds(sampler: Sampler) -> None:
     sampler.begin()
     sampler.end("reader", 200, 0.01, inferences=8)

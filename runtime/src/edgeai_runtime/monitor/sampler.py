@@ -118,6 +118,10 @@ class Sampler:
         self._cpu_since, self._cpu_used = clock(), time.process_time()
         self.failures = Failures()
 
+    def add(self, model: str, version: str) -> None:
+        """One more is served, or one again, whose figures then go on; those of one that left stay."""
+        self._models.setdefault(model, ModelCounts(version)).version = version
+
     def begin(self) -> None:
         """An inference request arrived."""
         self._in_flight += 1

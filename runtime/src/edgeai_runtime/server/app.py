@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import logging
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Callable, Dict, List, Mapping, Optional
+from typing import Any, Callable, Coroutine, Dict, List, Mapping, Optional, Set
 from urllib.parse import unquote
 
 from edgeai_runtime import __version__
+from edgeai_runtime.errors import EdgeAIError
 from edgeai_runtime.monitor import metrics
 from edgeai_runtime.monitor.sampler import Sampler
 from edgeai_runtime.monitor.watch import REPORT_PATH, Watch
@@ -20,10 +23,13 @@ from edgeai_runtime.server.messages import (
     Response,
     error_response,
     json_response,
+    mistake,
 )
+from edgeai_runtime.server.served import Served
 from edgeai_runtime.server.v2 import EXTENSIONS, models
 from edgeai_runtime.serving.batching import Batching
 from edgeai_runtime.serving.cache import Cache
+from edgeai_runtime.serving.files import Files
 from edgeai_runtime.serving.repository import Generation
 
 _log = logging.getLogger("edgeai.server")
@@ -31,7 +37,7 @@ Answer = Callable[[], Response]
 
 
 class App:
-    """Answers requests for the models of one generation. It belongs to the event loop."""
+    """Answers requests for the models of a generation, or of bare `files`. It belongs to the event loop."""
 
     def __init__(
         self,
@@ -40,15 +46,21 @@ class App:
         watch: Watch,
         batching: Mapping[str, Batching],
         cache: Optional[Cache],
+        files: Optional[Files] = None,
     ) -> None:
         self._generation = generation
         self._sampler = sampler
         self._watch = watch
         self._helpers = ThreadPoolExecutor(max_workers=1, thread_name_prefix="helper")
-        self._models: Dict[str, Inference] = {
-            name: Inference(model, batching[name], cache, sampler, self._helpers)
-            for name, model in generation.models.items()
-        }
+        found = [(model, batching[name]) for name, model in generation.models.items()]
+        self.served = Served(
+            lambda model, batching: Inference(model, batching, cache, sampler, self._helpers),
+            found,
+            sampler,
+            files,
+        )
+        self._models = self.served.now
+        self._changes: Set[asyncio.Task[None]] = set()
 
     def answer(self, head: Head, body: memoryview, reply: Reply) -> None:
         """Answer any request, at once or later; an error is an answer too."""
@@ -61,17 +73,11 @@ class App:
             reply(error_response(refused.status, str(refused), refused.headers))
         except Exception as error:  # noqa: BLE001 - a mistake of ours must not take the process down
             _log.exception("%s %s", head.method, head.path)
-            reply(
-                error_response(
-                    500,
-                    f"The runtime made a mistake ({type(error).__name__}); please report it with its log.",
-                )
-            )
+            reply(mistake(error))
 
     def close(self) -> None:
         """End all threads and free the models."""
-        for inference in self._models.values():
-            inference.close()
+        self.served.close()
         self._helpers.shutdown()
 
     def _resolve(self, head: Head) -> Handler:
@@ -83,7 +89,9 @@ class App:
             return self._model(head, parts[2], parts[3:])
         if parts == ["v2", "repository", "index"]:
             _allow(head, "POST")
-            return _now(self._index)
+            return self._index
+        if parts[:3] == ["v2", "repository", "models"] and len(parts) == 5:
+            return self._change(head, parts[3], parts[4])
         if parts == ["metrics"]:
             return _get(head, self._metrics)
         if head.path == REPORT_PATH:
@@ -138,14 +146,64 @@ class App:
     def _statistics(self, wanted: Any) -> List[Any]:
         return [one.statistics.as_triton(one.model.name, one.model.version) for one in wanted]
 
-    def _index(self) -> Response:
-        served = [inference.model for inference in self._models.values()]
-        return json_response([{"name": m.name, "version": m.version, "state": "READY"} for m in served])
+    def _index(self, body: memoryview, reply: Reply) -> None:
+        reply(json_response(self.served.index(ready=_object(body).get("ready") is True)))
+
+    def _change(self, head: Head, name: str, change: str) -> Handler:
+        """/v2/repository/models/NAME/load or /unload. Raises Refused."""
+        changes: Dict[str, Callable[[str], Coroutine[Any, Any, None]]] = {
+            "load": self.served.load,
+            "unload": self.served.unload,
+        }
+        if change not in changes:
+            raise Refused(404, f"There is nothing at {head.path[:200]}; a model there has /load and /unload.")
+        _allow(head, "POST")
+        if not head.local:
+            raise Refused(
+                403, "Models are loaded and unloaded through the Unix socket alone; ask there (`--uds`)."
+            )
+        self.served.check(name)
+
+        def handle(body: memoryview, reply: Reply) -> None:
+            given = _object(body).get("parameters") or {}
+            if not isinstance(given, dict) or set(given) - {"unload_dependents"}:
+                raise Refused(
+                    400, f"{name} is loaded from the file that `edgeai serve` was told; send no parameters."
+                )
+            task = asyncio.get_running_loop().create_task(_done(changes[change](name), reply))
+            self._changes.add(task)
+            task.add_done_callback(self._changes.discard)
+
+        return handle
 
     def _metrics(self) -> Response:
         snapshot, watch = self._sampler.snapshot(), self._watch
         text = metrics.render(snapshot, self._generation.number, watch.readings, watch.standing())
         return Response(200, text.encode(), metrics.CONTENT_TYPE)
+
+
+async def _done(change: Coroutine[Any, Any, None], reply: Reply) -> None:
+    """Answer once a change is made, or has failed."""
+    try:
+        await change
+    except EdgeAIError as error:
+        reply(error_response(400, error.message))
+    except Exception as error:  # noqa: BLE001 - every request is answered
+        _log.exception("a change of the models")
+        reply(mistake(error))
+    else:
+        reply(Response(200))
+
+
+def _object(body: memoryview) -> Dict[str, Any]:
+    """What a body says, nothing where there is none. Raises Refused."""
+    try:
+        said = json.loads(bytes(body)) if len(body) else {}
+    except (ValueError, RecursionError):
+        said = None
+    if not isinstance(said, dict):
+        raise Refused(400, "The body is no JSON object; send one, or nothing.")
+    return said
 
 
 def _get(head: Head, answer: Answer) -> Handler:

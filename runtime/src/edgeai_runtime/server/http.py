@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections import deque
 from typing import Callable, Deque, Dict, List, NamedTuple, Optional, Tuple, Union
 
@@ -73,6 +74,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        self._local = transport.get_extra_info("socket").family == socket.AF_UNIX
         self._opened(self)
         self._wait_for_client()
 
@@ -199,6 +201,7 @@ class Connection(asyncio.Protocol):
             self._url.split(b"?", 1)[0].decode("latin-1"),
             self._headers,
             self._parser.should_keep_alive(),
+            self._local,
         )
         self._learn(head)
         self._queue.append(
@@ -224,6 +227,12 @@ class Connection(asyncio.Protocol):
         self._draining = True
         if not self._busy and not self._queue and not self._arriving and not self._finishing:
             self._wait_for_client()
+
+    def forget(self) -> None:
+        """Whatever was found to answer these requests is found anew."""
+        known = [self._skipped.head] if self._skipped is not None else []
+        for head in [*known, *[item[0] for item in self._queue if not isinstance(item, Response)]]:
+            head.handler = None
 
     # Answering.
 

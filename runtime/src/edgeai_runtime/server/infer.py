@@ -14,7 +14,15 @@ from edgeai_runtime.backends.base import Tensors
 from edgeai_runtime.errors import EdgeAIError, InputError
 from edgeai_runtime.monitor.sampler import Sampler
 from edgeai_runtime.server import encodings
-from edgeai_runtime.server.messages import Handler, Head, Refused, Reply, Response, error_response
+from edgeai_runtime.server.messages import (
+    Handler,
+    Head,
+    Refused,
+    Reply,
+    Response,
+    error_response,
+    mistake,
+)
 from edgeai_runtime.server.v2 import requests
 from edgeai_runtime.server.v2.requests import Asked, Given
 from edgeai_runtime.server.v2.responses import Writer
@@ -55,6 +63,8 @@ class Inference:
         self.writer = Writer(model.name, model.version, model.labels, model.batched)
         self.loop = asyncio.get_running_loop()
         self._known: OrderedDict[bytes, Asked] = OrderedDict()
+        self._open = 0  # requests that are not answered
+        self._unasked: Optional[asyncio.Future[None]] = None
 
     def handler(self, head: Head) -> Handler:
         """What answers requests with this head."""
@@ -88,6 +98,22 @@ class Inference:
         """End the model's thread and free the model."""
         self.scheduler.close()
         self.model.close()
+
+    def begun(self) -> None:
+        """A request arrived."""
+        self._open += 1
+
+    def answered(self) -> None:
+        """It has its answer."""
+        self._open -= 1
+        if self._unasked is not None and not self._open:
+            self._unasked.set_result(None)
+
+    async def unasked(self) -> None:
+        """Return when all requests are answered; that no more come is seen to elsewhere."""
+        if self._open:
+            self._unasked = self.loop.create_future()
+            await self._unasked
 
     def known(self, text: bytes) -> Optional[Asked]:
         """What a request's JSON says, where it was read and checked before."""
@@ -128,6 +154,7 @@ class _Exchange:
         self._picture = False  # the pipeline is gone through
         self._rows = 0  # that the model works on, none for an answer that was there
         self._settle: Optional[Callable[[Any], None]] = None
+        inference.begun()
         if counted:
             inference.sampler.begin()
 
@@ -180,7 +207,7 @@ class _Exchange:
         """An image file for the pipeline."""
         self._picture = True
         data = bytes(body)
-        if not self._found(Question((self._inference.model.name, "image"), (data,))):
+        if not self._found(Question((self._inference.model, "image"), (data,))):
             self.aside(partial(self._inference.model.prepare, data), self._placed)
 
     def _read(self, text: bytes, behind: memoryview, asked: Asked) -> None:
@@ -195,7 +222,7 @@ class _Exchange:
         self._asked = asked
         if self._cache is not None:
             parts = (bytes(behind), *asked.values())
-            if self._found(Question((self._inference.model.name, asked.meta), parts)):
+            if self._found(Question((self._inference.model, asked.meta), parts)):
                 return
             behind = memoryview(parts[0])  # the copy that is kept anyway
         self._submit(asked.feeds(behind))
@@ -270,6 +297,7 @@ class _Exchange:
             self._inference.sampler.end(model, response.status, seconds, cause, self._rows)
             self._inference.statistics.answered(seconds, response.status == 200)
         self._reply(response)
+        self._inference.answered()
 
 
 def _picture_in(asked: Asked, behind: memoryview) -> memoryview:
@@ -300,9 +328,7 @@ def _failure(error: Exception) -> Response:
         _log.error("%s", error.message)
         return error_response(500, error.message)
     _log.error("an inference request", exc_info=error)
-    return error_response(
-        500, f"The runtime made a mistake ({type(error).__name__}); please report it with its log."
-    )
+    return mistake(error)
 
 
 def _cause(error: Exception) -> str:

@@ -9,7 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from pathlib import Path
 from typing import Optional, Sequence, Set
+
+from edgeai_keeper.listeners import short
 
 from edgeai_runtime.address import parse_address
 from edgeai_runtime.errors import InputError
@@ -39,6 +42,26 @@ def bind(http: str) -> socket.socket:
     except OSError as error:
         raise InputError(f"{http}: cannot serve there ({error.strerror}); choose another address.") from None
     return listener
+
+
+def bind_unix(path: Path) -> socket.socket:
+    """A listening Unix socket at `path`, for whom the umask lets write to it. Raises InputError."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        with short(path) as name:
+            if path.is_socket() and not _is_answered(name):
+                path.unlink()  # left by a process that was killed
+            listener.bind(name)
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise InputError(f"{path}: cannot serve there ({error.strerror}); choose another path.") from None
+    return listener
+
+
+def _is_answered(name: str) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        return client.connect_ex(name) == 0
 
 
 def inherit(descriptor: int) -> socket.socket:
@@ -103,6 +126,11 @@ class Listening:
         if self._connections or self._arriving:
             self._empty = self._loop.create_future()
             await self._empty
+
+    def forget(self) -> None:
+        """Have what answers a request be found anew on all connections: other models are served now."""
+        for connection in self._connections:
+            connection.forget()
 
     def close(self) -> None:
         """Close our descriptors of the listening sockets; other processes keep theirs."""

@@ -8,6 +8,7 @@ from typing import Any, Callable, Dict, Mapping, Optional
 REASONS = {
     200: "OK",
     400: "Bad Request",
+    403: "Forbidden",
     404: "Not Found",
     405: "Method Not Allowed",
     408: "Request Timeout",
@@ -26,14 +27,19 @@ NO_HEADERS: Mapping[str, str] = {}
 class Head:
     """Request line and headers, their names in lower case; `keep_alive` is what the client wishes.
 
+    A `local` one came through a Unix socket, from this very machine.
+
     A client that sends the same bytes again is given the same object: what answers such requests is
     found once and kept in `handler`.
     """
 
-    __slots__ = ("handler", "headers", "keep_alive", "method", "path")
+    __slots__ = ("handler", "headers", "keep_alive", "local", "method", "path")
 
-    def __init__(self, method: str, path: str, headers: Dict[str, str], keep_alive: bool = True) -> None:
+    def __init__(
+        self, method: str, path: str, headers: Dict[str, str], keep_alive: bool = True, local: bool = False
+    ) -> None:
         self.method, self.path, self.headers, self.keep_alive = method, path, headers, keep_alive
+        self.local = local
         self.handler: Optional[Handler] = None
 
 
@@ -69,6 +75,13 @@ class Refused(Exception):
 
 def json_response(value: Any, status: int = 200) -> Response:
     return Response(status, json.dumps(value, ensure_ascii=False).encode())
+
+
+def mistake(error: Exception) -> Response:
+    """What a client is told of an error of ours; the log has more."""
+    return error_response(
+        500, f"The runtime made a mistake ({type(error).__name__}); please report it with its log."
+    )
 
 
 def error_response(status: int, message: str, headers: Optional[Dict[str, str]] = None) -> Response:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import signal
 import socket
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 from edgeai_runtime.errors import BackendError, DamagedError, EdgeAIError, InputError
 from edgeai_runtime.monitor.sampler import Sampler
@@ -18,9 +20,10 @@ from edgeai_runtime.paths import Paths
 from edgeai_runtime.server.app import App
 from edgeai_runtime.server.control import Control
 from edgeai_runtime.server.limits import Limits
-from edgeai_runtime.server.listening import Listening, address_of, bind, inherit
-from edgeai_runtime.serving.batching import Batching, measure
+from edgeai_runtime.server.listening import Listening, address_of, bind, bind_unix, inherit
+from edgeai_runtime.serving.batching import Batching, found_out
 from edgeai_runtime.serving.cache import Cache
+from edgeai_runtime.serving.files import Files
 from edgeai_runtime.serving.memory import release_freed_memory
 from edgeai_runtime.serving.repository import Generation, load_generation
 
@@ -28,16 +31,15 @@ HEARTBEAT_S = 1.0
 _log = logging.getLogger("edgeai.server")
 
 
-def run(
+def run_generation(
     paths: Paths,
-    generation: Optional[Path] = None,
+    directory: Path,
     http: Optional[str] = None,
     listen_fds: Sequence[int] = (),
     control_fd: Optional[int] = None,
     probe_fd: Optional[int] = None,
-    limits: Optional[Limits] = None,
 ) -> None:
-    """Serve a generation's directory (None: the device's current one) until told to drain.
+    """Serve a generation's directory until told to drain.
 
     Serves on `http` ("host:port") at once, or on inherited listening sockets: these with a
     `control_fd` only after the command "accept". Whoever holds the other end of the connection
@@ -47,30 +49,69 @@ def run(
     """
     if bool(http) == bool(listen_fds):
         raise InputError("Where to serve is said with --http or with --listen-fd; give exactly one of them.")
+
+    def watch(sampler: Sampler) -> Watch:
+        # What is given the device's sockets is the device's service; all else is there to be measured.
+        return watch_device(paths, sampler) if listen_fds else Watch(sampler, directory)
+
+    def listen() -> List[socket.socket]:
+        return [bind(http)] if http else [inherit(descriptor) for descriptor in listen_fds]
+
+    load = partial(load_generation, directory)
+    at_once = not listen_fds or control_fd is None
+    _run(_Process(str(directory), load, listen, watch, at_once, control_fd, probe_fd))
+
+
+def run_files(files: Sequence[Path], http: str, uds: Optional[Path] = None) -> None:
+    """Serve bare ONNX files on `http` ("host:port"), and on a Unix socket, until SIGTERM or SIGINT.
+
+    Raises EdgeAIError when the files cannot be served.
+    """
+    served = Files(files)
+
+    with contextlib.ExitStack() as undone:
+
+        def listen() -> List[socket.socket]:
+            listeners = [undone.enter_context(bind(http))]
+            if uds is not None:
+                listeners.append(undone.enter_context(bind_unix(uds)))
+                undone.callback(_remove, uds)
+            return listeners
+
+        def watch(sampler: Sampler) -> Watch:
+            return Watch(sampler, files[0].parent)
+
+        _run(_Process(", ".join(map(str, files)), served.load_all, listen, watch, files=served, uds=uds))
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        path.unlink()
+
+
+def _run(process: _Process) -> None:
     logging.basicConfig(stream=sys.stderr, format="edgeai: %(message)s", level=logging.WARNING)
-    directory = generation or paths.current
-    process = _Process(paths, directory, http, listen_fds, control_fd, probe_fd, limits or Limits())
     asyncio.run(process.live())
 
 
 class _Process:
+    """`what` names for people what is served; clients are answered `at_once`, or when the parent says so."""
+
     def __init__(
         self,
-        paths: Paths,
-        directory: Path,
-        http: Optional[str],
-        listen_fds: Sequence[int],
-        control_fd: Optional[int],
-        probe_fd: Optional[int],
-        limits: Limits,
+        what: str,
+        load: Callable[[], Generation],
+        listen: Callable[[], List[socket.socket]],
+        watch: Callable[[Sampler], Watch],
+        at_once: bool = True,
+        control_fd: Optional[int] = None,
+        probe_fd: Optional[int] = None,
+        files: Optional[Files] = None,
+        uds: Optional[Path] = None,
     ) -> None:
-        self._paths = paths
-        self._directory = directory
-        self._http = http
-        self._listen_fds = listen_fds
-        self._control_fd = control_fd
-        self._probe_fd = probe_fd
-        self._limits = limits
+        self._what, self._files, self._uds = what, files, uds
+        self._load, self._listen, self._watch, self._at_once = load, listen, watch, at_once
+        self._control_fd, self._probe_fd = control_fd, probe_fd
         self._control: Optional[Control] = None
 
     async def live(self) -> None:
@@ -90,7 +131,7 @@ class _Process:
         except Exception as error:
             _log.exception("the serving process met a mistake of its own")
             failure = BackendError(
-                f"{self._directory}: the runtime made a mistake while serving it "
+                f"{self._what}: the runtime made a mistake while serving it "
                 f"({type(error).__name__}: {error}); please report it."
             )
             self._tell("failed", message=failure.message)
@@ -101,16 +142,16 @@ class _Process:
 
     async def _serve(self) -> None:
         # Sockets first: an address that is taken is known before the models are loaded.
-        listeners = self._listeners()
-        generation, batching = await self._load()
+        listeners = self._listen()
+        generation, batching = await self._loaded()
         sampler = Sampler({name: model.version for name, model in generation.models.items()})
-        # What is given the device's sockets is the device's service; all else is there to be measured.
-        watch = watch_device(self._paths, sampler) if self._listen_fds else Watch(sampler, self._directory)
-        app = App(generation, sampler, watch, batching, Cache())
-        listening = Listening(listeners, app.answer, self._limits)
+        watch = self._watch(sampler)
+        app = App(generation, sampler, watch, batching, Cache(), self._files)
+        listening = Listening(listeners, app.answer, Limits())
+        app.served.changed = listening.forget
         tasks = [asyncio.get_running_loop().create_task(self._beat(sampler))]
         try:
-            if self._http or self._control is None:
+            if self._at_once:
                 # Before "ready" is said: a parent that reads it may connect at once.
                 self._accept.set()
                 listening.accept()
@@ -119,7 +160,9 @@ class _Process:
             address = address_of(listeners[0])
             self._tell("ready", address=address, warmup_ms=round(generation.warmup_ms, 1))
             if self._control is None:
-                print(f"edgeai serves on http://{address}", file=sys.stderr, flush=True)
+                models = ", ".join(generation.models) or "no model"
+                also = f"{self._uds} and " if self._uds else ""
+                print(f"edgeai serves {models} on {also}http://{address}", file=sys.stderr, flush=True)
             await _first(self._accept, self._drain)
             if not self._drain.is_set():
                 tasks.append(asyncio.get_running_loop().create_task(watch.run()))
@@ -135,16 +178,11 @@ class _Process:
             app.close()
             watch.close()
 
-    def _listeners(self) -> List[socket.socket]:
-        if self._http:
-            return [bind(self._http)]
-        return [inherit(descriptor) for descriptor in self._listen_fds]
-
-    async def _load(self) -> Tuple[Generation, Dict[str, Batching]]:
+    async def _loaded(self) -> Tuple[Generation, Dict[str, Batching]]:
         # In a thread: whoever started us may change their mind while a large model loads.
         with ThreadPoolExecutor(max_workers=1) as thread:
             loop = asyncio.get_running_loop()
-            generation = await loop.run_in_executor(thread, load_generation, self._directory)
+            generation = await loop.run_in_executor(thread, self._load)
             batching = await loop.run_in_executor(thread, _measure, generation)
         release_freed_memory()
         return generation, batching
@@ -163,11 +201,7 @@ class _Process:
 
 
 def _measure(generation: Generation) -> Dict[str, Batching]:
-    found = {}
-    for name, model in generation.models.items():
-        sample = model.sample()
-        found[name] = Batching() if sample is None else measure(model, sample)
-    return found
+    return {name: found_out(model) for name, model in generation.models.items()}
 
 
 async def _first(*events: asyncio.Event) -> None:

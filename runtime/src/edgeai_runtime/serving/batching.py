@@ -70,6 +70,12 @@ class Batching:
         return max(fitting, default=self.max_batch_size)
 
 
+def found_out(model: Model) -> Batching:
+    """What is measured with the model's own sample; unknown, until the first request, where it has none."""
+    sample = model.sample()
+    return Batching() if sample is None else measure(model, sample)
+
+
 def measure(model: Model, sample: Tensors) -> Batching:
     """Run the model on batches of `sample`, one row, for as long as a larger one pays."""
     alone = _time(model, sample, 1)

@@ -15,8 +15,8 @@ OVERHEAD = 1000  # bytes that an entry takes besides, about
 
 
 class Question(NamedTuple):
-    """All that an answer depends on within one model: `meta` (names, datatypes, shapes, outputs wanted,
-    parameters) and the inputs' bytes.
+    """All that an answer depends on: `meta` (the model as it was loaded, names, datatypes, shapes, outputs
+    wanted, parameters) and the inputs' bytes.
     """
 
     meta: Hashable

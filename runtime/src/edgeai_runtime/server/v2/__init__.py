@@ -2,7 +2,7 @@
 
 `requests` reads, `responses` writes, `models` describes, `tensors` is how values look on the wire.
 Extensions (https://github.com/triton-inference-server/server, docs/protocol): binary_tensor_data,
-classification, schedule_policy, statistics, model_configuration.
+classification, schedule_policy, statistics, model_configuration, model_repository.
 """
 
 EXTENSIONS = [
@@ -11,4 +11,5 @@ EXTENSIONS = [
     "schedule_policy",
     "statistics",
     "model_configuration",
+    "model_repository",
 ]

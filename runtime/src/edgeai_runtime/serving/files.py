@@ -1,0 +1,54 @@
+"""Bare ONNX files, served by hand without a keeper or a store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Dict, Sequence
+
+from edgeai_runtime.backends.select import open_backend
+from edgeai_runtime.errors import InputError
+from edgeai_runtime.release import Pipeline
+from edgeai_runtime.serving.model import Model
+from edgeai_runtime.serving.repository import Generation
+
+ENGINE = "onnxruntime"
+VERSION = "1"  # as Triton calls the only one
+
+
+class Files:
+    """Each is a model by the name of its file without the suffix."""
+
+    def __init__(self, files: Sequence[Path], threads: int = 1) -> None:
+        """Raises InputError for a file that is missing, and for two of one name."""
+        self.paths: Dict[str, Path] = {}
+        self._threads = threads
+        for path in files:
+            if not path.is_file():
+                raise InputError(f"{path}: there is no such file; name the ONNX files that shall be served.")
+            other = self.paths.setdefault(path.stem, path)
+            if other is not path:
+                raise InputError(
+                    f"{other} and {path} would both be the model '{path.stem}'; rename one of the files."
+                )
+
+    def load(self, name: str) -> Model:
+        """Read a model's file, anew where it was read before, and warm it up. Raises BackendError."""
+        path = self.paths[name]
+        model = Model(name, VERSION, ENGINE, open_backend(ENGINE, path, self._threads), Pipeline((), ()))
+        try:
+            model.warm_up()
+        except BaseException:
+            model.close()
+            raise
+        return model
+
+    def load_all(self) -> Generation:
+        """All of them, which is generation 0: the keeper knows of none. Raises BackendError."""
+        generation = Generation(number=0)
+        try:
+            for name in self.paths:
+                generation.models[name] = self.load(name)
+        except BaseException:
+            generation.close()
+            raise
+        return generation
