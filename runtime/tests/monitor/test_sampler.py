@@ -35,14 +35,6 @@ def test_requests_are_counted_by_the_kind_of_their_answer(sampler: Sampler) -> N
     assert (snapshot.requests, snapshot.errors) == (5, 1)
 
 
-def test_a_batch_is_as_many_inferences_as_it_holds(sampler: Sampler) -> None:
-    sampler.begin()
-    sampler.end("reader", 200, 0.01, inferences=8)
-    answer(sampler)
-    answer(sampler, 400)
-    assert sampler.snapshot().models["reader"].inferences == 9
-
-
 def test_an_error_is_kept_with_its_cause(sampler: Sampler) -> None:
     sampler.begin()
     sampler.end("reader", 400, 0.01, cause="The input 'y' is unknown.")
