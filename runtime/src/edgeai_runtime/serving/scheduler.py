@@ -136,14 +136,15 @@ class Scheduler:
         begun = time.perf_counter()
         outcomes = _run(self.model, jobs)
         ended = time.perf_counter()
-        done = [
-            job
-            for job, outcome in zip(jobs, outcomes)
-            if job.counted and not isinstance(outcome, EdgeAIError)
-        ]
-        if done:
-            waited = sum([begun - job.arrived for job in done])
-            self.counts.executed(len(done), sum([job.rows for job in done]), waited, ended - begun)
+        answered = rows = 0
+        waited = 0.0
+        for job, outcome in zip(jobs, outcomes):
+            if job.counted and not isinstance(outcome, EdgeAIError):
+                answered += 1
+                rows += job.rows
+                waited += begun - job.arrived
+        if answered:
+            self.counts.executed(answered, rows, waited, ended - begun)
         if ended - begun > TOO_LONG_S and self.batching.inline:
             self._slow += 1
             if self._slow >= TOO_OFTEN:
