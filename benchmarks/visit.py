@@ -31,7 +31,7 @@ _LOOKED_AT = 15 * _NUMBERS
 # Networks computed in batches of other sizes add in another order.
 _RELATIVE, _ABSOLUTE = 1e-3, 1e-4
 _EMPTY = Message({}, b"", 0)
-_HITS = re.compile(r"^\w*cache\w*hits\w*(?:\{[^}]*\})? ([0-9.e+]+)$", re.MULTILINE)
+HITS = re.compile(r"^\w*cache\w*hits\w*(?:\{[^}]*\})? ([0-9.e+]+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -224,7 +224,7 @@ class Served(Visit):
         if not self._peer.metrics:
             return 0
         text = self._exchange("GET", self._peer.metrics)[2].decode()
-        return int(sum(map(float, _HITS.findall(text))))
+        return int(sum(map(float, HITS.findall(text))))
 
     def _numbers(self) -> int:
         """Where the numbers of one more run begin."""

@@ -17,7 +17,11 @@ from benchmarks.load import have_wrk
 from benchmarks.networks import Network, network
 from benchmarks.peers.base import Peer
 from benchmarks.processes import cores
-from benchmarks.visit import Place, visit
+from benchmarks.visit import HITS, Place, visit
+from edgeai_runtime.monitor.counts import ModelCounts
+from edgeai_runtime.monitor.metrics import render
+from edgeai_runtime.monitor.sampler import Snapshot
+from edgeai_runtime.serving.cache import Cache
 
 REPO = Path(__file__).resolve().parents[2]
 HERE = Environment(Path(sys.prefix))
@@ -91,6 +95,12 @@ def test_answers_out_of_a_cache_void_a_run(mlp: Network, place: Place) -> None:
     with visit(Uncompared(), mlp, place) as visited:
         loaded = visited.load(Row("mlp-1", "mlp", 1), seconds=1, warm_up=1)
     assert "answers came from a cache" in loaded.errors
+
+
+def test_hits_of_our_own_cache_are_seen() -> None:
+    counts = ModelCounts("1.0.0")
+    counts.hits, counts.misses = 3, 5
+    assert HITS.findall(render(Snapshot({"mlp": counts}), 1, cache=Cache())) == ["3"]
 
 
 def test_no_two_requests_of_a_run_are_alike(mlp: Network) -> None:

@@ -2,12 +2,16 @@ from __future__ import annotations
 
 import re
 
+from edgeai_runtime.monitor.counts import ModelCounts
 from edgeai_runtime.monitor.metrics import render
-from edgeai_runtime.monitor.sampler import ModelCounts, Snapshot
+from edgeai_runtime.monitor.sampler import Snapshot
+from edgeai_runtime.serving.cache import Cache
 
-COUNTS = ModelCounts("1.0.0", succeeded=3, refused=2, failed=1, inferences=24)
-for seconds in (0.0001, 0.04, 0.04, 0.04, 0.0299, 0.1):
-    COUNTS.times.add(seconds)
+COUNTS = ModelCounts("1.0.0")
+for status, seconds in ((200, 0.0001), (200, 0.04), (200, 0.04), (400, 0.04), (429, 0.0299), (500, 0.1)):
+    COUNTS.answered(status, seconds)
+COUNTS.executed(requests=2, rows=24, queue_s=0.001, seconds=0.004)
+COUNTS.hits, COUNTS.misses = 1, 2
 READINGS = {"temperature_c": 51.5, "throttled": False, "disk_free_mb": 2.0, "gpu_percent": None}
 
 
@@ -32,9 +36,15 @@ def test_values_are_what_was_counted() -> None:
     for line in (
         'nv_inference_request_success{model="a",version="1.0.0"} 3',
         'nv_inference_request_failure{model="a",version="1.0.0",reason="BACKEND"} 1',
-        'nv_inference_request_failure{model="a",version="1.0.0",reason="REJECTED"} 2',
+        'nv_inference_request_failure{model="a",version="1.0.0",reason="REJECTED"} 1',
+        'nv_inference_request_failure{model="a",version="1.0.0",reason="OTHER"} 1',
         'nv_inference_request_duration_us{model="a",version="1.0.0"} 250000',
         'nv_inference_count{model="a",version="1.0.0"} 24',
+        'nv_inference_exec_count{model="a",version="1.0.0"} 1',
+        'nv_inference_queue_duration_us{model="a",version="1.0.0"} 1000',
+        'nv_inference_compute_infer_duration_us{model="a",version="1.0.0"} 8000',
+        'nv_cache_num_hits_per_model{model="a",version="1.0.0"} 1',
+        'nv_cache_num_misses_per_model{model="a",version="1.0.0"} 2',
         "edgeai_request_seconds_p50 0.0015",
         "edgeai_request_seconds_p99 0.02",
         "process_resident_memory_bytes 2097152",
@@ -52,11 +62,20 @@ def test_a_histogram_counts_what_took_at_most_so_long() -> None:
 
 
 def test_what_took_longer_than_every_bound_is_counted_too() -> None:
-    slow = ModelCounts("1.0.0", succeeded=1)
-    slow.times.add(60.0)
+    slow = ModelCounts("1.0.0")
+    slow.answered(200, 60.0)
     text = render(Snapshot({"a": slow}), 7)
     assert 'le="10"} 0\n' in text
     assert 'le="+Inf"} 1\n' in text
+
+
+def test_the_cache_tells_how_full_it_is() -> None:
+    cache = Cache(1000)
+    cache.size, cache.evictions = 900, 7
+    text = render(Snapshot(), 7, cache=cache)
+    for line in ("edgeai_cache_bytes 900", "edgeai_cache_limit_bytes 1000", "edgeai_cache_evictions 7"):
+        assert f"\n{line}\n" in text
+    assert "edgeai_cache" not in render(Snapshot(), 7)
 
 
 def test_readings_are_in_the_units_of_prometheus() -> None:

@@ -50,14 +50,6 @@ def test_models_come_and_go_and_what_they_did_stays(sampler: Sampler) -> None:
     assert (models["reader"].succeeded, models["third"].succeeded) == (1, 1)
 
 
-def test_a_batch_is_as_many_inferences_as_it_holds(sampler: Sampler) -> None:
-    sampler.begin()
-    sampler.end("reader", 200, 0.01, inferences=8)
-    answer(sampler)
-    answer(sampler, 400)
-    assert sampler.snapshot().models["reader"].inferences == 9
-
-
 def test_an_error_is_kept_with_its_cause(sampler: Sampler) -> None:
     sampler.begin()
     sampler.end("reader", 400, 0.01, cause="The input 'y' is unknown.")

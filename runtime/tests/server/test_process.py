@@ -158,12 +158,12 @@ def test_a_wrong_request_is_the_clients_mistake(
 ) -> None:
     version = {"adder": "1.0.0", "reader": "1.2.0"}[model]
     metric = f'nv_inference_request_failure{{model="{model}",version="{version}",reason="%s"}}'
-    failed, refused = counted(url, metric % "BACKEND"), counted(url, metric % "REJECTED")
+    failed, refused = counted(url, metric % "BACKEND"), counted(url, metric % "OTHER")
     response = requests.post(f"{url}/v2/models/{model}/infer", data=data, headers=headers, timeout=BOUND_S)
     assert response.status_code == status
     assert message in response.json()["error"]
     assert counted(url, metric % "BACKEND") == failed
-    assert counted(url, metric % "REJECTED") == refused + 1
+    assert counted(url, metric % "OTHER") == refused + 1
 
 
 def test_a_failing_inference_is_an_error_of_the_model(process: ServingProcess, url: str) -> None:
@@ -212,6 +212,24 @@ def test_metrics_are_prometheus_text(url: str) -> None:
     assert response.headers["Content-Type"].startswith("text/plain; version=0.0.4")
     assert counted(url, 'nv_inference_request_success{model="adder",version="1.0.0"}') >= 1
     assert "\nedgeai_generation 7\n" in response.text
+
+
+def test_statistics_and_metrics_tell_the_same(url: str) -> None:
+    for _turn in range(2):  # the second answer comes out of the cache
+        tensor = {**TENSOR, "shape": [2, 3], "data": [0.5] * 6}
+        assert add_one(url, inputs=[tensor]).ok
+    response = requests.get(f"{url}/v2/models/adder/stats", timeout=BOUND_S)
+    (told,) = response.json()["model_stats"]
+    stats = told["inference_stats"]
+    of = '{model="adder",version="1.0.0"}'
+    assert counted(url, f"nv_inference_count{of}") == told["inference_count"]
+    assert counted(url, f"nv_inference_exec_count{of}") == told["execution_count"]
+    assert counted(url, f"nv_inference_request_success{of}") == stats["success"]["count"]
+    assert counted(url, f"nv_cache_num_hits_per_model{of}") == stats["cache_hit"]["count"] > 0
+    assert counted(url, f"nv_cache_num_misses_per_model{of}") == stats["cache_miss"]["count"] > 0
+    assert stats["success"]["count"] == stats["compute_infer"]["count"] + stats["cache_hit"]["count"]
+    assert counted(url, "edgeai_cache_bytes") > 0
+    assert counted(url, "edgeai_cache_evictions") == 0
 
 
 def test_others_are_answered_while_a_model_works(url: str) -> None:
@@ -307,7 +325,8 @@ def test_its_parent_is_answered_before_any_client_and_not_counted(tmp_path: Path
             connection.request("POST", "/v2/models/reader/infer", toys.picture("CAB", "PNG"), headers)
             answer = json.loads(connection.getresponse().read())
             assert answer["outputs"][0]["data"] == ["CAB"]
-        assert heartbeat_after(process)["requests"] == 0
+        beat = heartbeat_after(process)
+        assert (beat["requests"], beat["inferences"]) == (0, 0)
 
 
 def test_a_parent_that_does_not_read_does_not_stop_it(tmp_path: Path) -> None:

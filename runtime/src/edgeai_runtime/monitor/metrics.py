@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 from itertools import accumulate
-from typing import Callable, List, Mapping, Optional, Tuple
+from typing import Callable, List, Mapping, Optional, Protocol, Tuple
 
+from edgeai_runtime.monitor.counts import ModelCounts
 from edgeai_runtime.monitor.histogram import BOUNDS
-from edgeai_runtime.monitor.sampler import ModelCounts, Snapshot
+from edgeai_runtime.monitor.sampler import Snapshot
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -21,22 +22,40 @@ _PER_MODEL: Tuple[Tuple[str, str, Mapping[str, Callable[[ModelCounts], int]]], .
     (_SUCCESS, "Inference requests answered with a result", {"": lambda model: model.succeeded}),
     (
         _FAILURE,
-        "Inference requests answered with an error: of the model, or of the client",
+        "Inference requests answered with an error: of the model, of a full queue, or of the client",
         {
             ',reason="BACKEND"': lambda model: model.failed,
-            ',reason="REJECTED"': lambda model: model.refused,
+            ',reason="REJECTED"': lambda model: model.rejected,
+            ',reason="OTHER"': lambda model: model.refused - model.rejected,
         },
     ),
     (
         "nv_inference_count",
-        "Inferences answered with a result; a batch of 8 is 8",
+        "Inferences that the model made; a batch of 8 is 8, an answer out of the cache none",
         {"": lambda model: model.inferences},
     ),
+    ("nv_inference_exec_count", "Batches that the model worked on", {"": lambda model: model.executions}),
     (
         "nv_inference_request_duration_us",
         "Time in inference requests, microseconds",
         {"": lambda model: round(model.times.seconds * 1e6)},
     ),
+    (
+        "nv_inference_queue_duration_us",
+        "Time that requests waited for the model, microseconds",
+        {"": lambda model: round(model.queue_s * 1e6)},
+    ),
+    (
+        "nv_inference_compute_infer_duration_us",
+        "Time that the model worked on requests, microseconds",
+        {"": lambda model: round(model.compute_s * 1e6)},
+    ),
+    (
+        "nv_cache_num_hits_per_model",
+        "Requests whose answer was there, or under way for another",
+        {"": lambda model: model.hits},
+    ),
+    ("nv_cache_num_misses_per_model", "Requests whose answer was not", {"": lambda model: model.misses}),
 )
 # Reading, name, what one of its units is in the metric's, help.
 _READINGS: Tuple[Tuple[str, str, float, str], ...] = (
@@ -66,11 +85,20 @@ _READINGS: Tuple[Tuple[str, str, float, str], ...] = (
 )
 
 
+class Kept(Protocol):
+    """What the cache of answers tells of itself; sizes in bytes."""
+
+    size: int
+    limit: int
+    evictions: int
+
+
 def render(
     snapshot: Snapshot,
     generation: int,
     readings: Optional[Mapping[str, Optional[float]]] = None,
     alarms: Optional[Mapping[str, bool]] = None,
+    cache: Optional[Kept] = None,
 ) -> str:
     """All metrics of one serving process; `generation` is its number, `alarms` says by name which stand.
     What there is no reading of is left out."""
@@ -90,6 +118,11 @@ def render(
     lines += _gauge("edgeai_cpu_percent", "CPU use in percent of one core", snapshot.cpu_percent)
     lines += _gauge("process_resident_memory_bytes", "Resident memory", round(snapshot.rss_mb * _MIB))
     lines += _gauge("edgeai_generation", "Number of the generation that answers", generation)
+    if cache is not None:
+        lines += _gauge("edgeai_cache_bytes", "Answers that are kept, with their questions", cache.size)
+        lines += _gauge("edgeai_cache_limit_bytes", "How much may be kept", cache.limit)
+        lines += _about("edgeai_cache_evictions", "counter", "Answers that made room for others")
+        lines.append(f"edgeai_cache_evictions {cache.evictions}")
     for reading, name, factor, text in _READINGS:
         figure = (readings or {}).get(reading)
         if figure is not None:

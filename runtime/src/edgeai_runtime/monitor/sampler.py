@@ -8,34 +8,13 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, Callable, Deque, Dict, Mapping, Optional, Sequence, Tuple
 
+from edgeai_runtime.monitor.counts import ModelCounts
 from edgeai_runtime.monitor.failures import Failures
-from edgeai_runtime.monitor.histogram import Histogram
 from edgeai_runtime.monitor.memory import resident_mb
 
 WINDOW = 1000
 WINDOW_S = 60.0
 CPU_PERIOD_S = 0.5
-
-
-@dataclass
-class ModelCounts:
-    """Inference requests of one model answered since the process began, by the kind of answer."""
-
-    version: str
-    succeeded: int = 0
-    refused: int = 0  # 4xx: the client's mistake
-    failed: int = 0  # 5xx
-    inferences: int = 0  # in those that succeeded: a batch of 8 is 8
-    times: Histogram = field(default_factory=Histogram)  # of all of them
-
-    @property
-    def requests(self) -> int:
-        return self.succeeded + self.refused + self.failed
-
-    @property
-    def mean_ms(self) -> Optional[float]:
-        """Average time to an answer, None before the first."""
-        return round(self.times.seconds / self.requests * 1000, 3) if self.requests else None
 
 
 @dataclass(frozen=True)
@@ -110,7 +89,7 @@ class Sampler:
 
     def __init__(self, versions: Mapping[str, str], clock: Callable[[], float] = time.monotonic) -> None:
         """`versions`: of each model by name; `clock`: seconds."""
-        self._models = {name: ModelCounts(version) for name, version in versions.items()}
+        self.models = {name: ModelCounts(version) for name, version in versions.items()}
         self._clock = clock
         self._times: Deque[Tuple[float, float]] = deque(maxlen=WINDOW)
         self._in_flight = 0
@@ -120,27 +99,18 @@ class Sampler:
 
     def add(self, model: str, version: str) -> None:
         """One more is served, or one again, whose figures then go on; those of one that left stay."""
-        self._models.setdefault(model, ModelCounts(version)).version = version
+        self.models.setdefault(model, ModelCounts(version)).version = version
 
     def begin(self) -> None:
         """An inference request arrived."""
         self._in_flight += 1
 
-    def end(self, model: str, status: int, seconds: float, cause: str = "", inferences: int = 1) -> None:
-        """It was answered with this HTTP status; `cause`: what an error's answer says; `inferences`: how
-        many it held, along the batch axis."""
+    def end(self, model: str, status: int, seconds: float, cause: str = "") -> None:
+        """It was answered with this HTTP status; `cause`: what an error's answer says."""
         self._in_flight -= 1
-        counts = self._models[model]
-        if status < 400:
-            counts.succeeded += 1
-            counts.inferences += inferences
-        else:
+        self.models[model].answered(status, seconds)
+        if status >= 400:
             self.failures.add(model, status, cause)
-            if status < 500:
-                counts.refused += 1
-            else:
-                counts.failed += 1
-        counts.times.add(seconds)
         self._times.append((self._clock(), seconds * 1000))
 
     def snapshot(self) -> Snapshot:
@@ -149,7 +119,7 @@ class Sampler:
             self._times.popleft()
         times = sorted(duration for _when, duration in self._times)
         return Snapshot(
-            models=self._models,
+            models=self.models,
             p50_ms=percentile(times, 50),
             p99_ms=percentile(times, 99),
             timed=len(times),

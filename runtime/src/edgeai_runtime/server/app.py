@@ -51,6 +51,7 @@ class App:
         self._generation = generation
         self._sampler = sampler
         self._watch = watch
+        self._cache = cache
         self._helpers = ThreadPoolExecutor(max_workers=1, thread_name_prefix="helper")
         found = [(model, batching[name]) for name, model in generation.models.items()]
         self.served = Served(
@@ -144,7 +145,7 @@ class App:
         return _get(head, answers["/".join(rest)])
 
     def _statistics(self, wanted: Any) -> List[Any]:
-        return [one.statistics.as_triton(one.model.name, one.model.version) for one in wanted]
+        return [models.statistics(one.model.name, one.counts) for one in wanted]
 
     def _index(self, body: memoryview, reply: Reply) -> None:
         reply(json_response(self.served.index(ready=_object(body).get("ready") is True)))
@@ -178,7 +179,8 @@ class App:
 
     def _metrics(self) -> Response:
         snapshot, watch = self._sampler.snapshot(), self._watch
-        text = metrics.render(snapshot, self._generation.number, watch.readings, watch.standing())
+        number = self._generation.number
+        text = metrics.render(snapshot, number, watch.readings, watch.standing(), self._cache)
         return Response(200, text.encode(), metrics.CONTENT_TYPE)
 
 

@@ -31,7 +31,6 @@ from edgeai_runtime.serving.cache import Cache, Question
 from edgeai_runtime.serving.geometry import Geometry
 from edgeai_runtime.serving.model import Model
 from edgeai_runtime.serving.scheduler import Busy, Overdue, Scheduler
-from edgeai_runtime.serving.statistics import Statistics
 from edgeai_runtime.serving.waiting import Outcome
 
 # The keeper's own requests carry it: they are no client's, and no figure counts them.
@@ -58,8 +57,8 @@ class Inference:
         helpers: ThreadPoolExecutor,
     ) -> None:
         self.model, self.cache, self.sampler, self.helpers = model, cache, sampler, helpers
-        self.statistics = Statistics()
-        self.scheduler = Scheduler(model, batching, self.statistics)
+        self.counts = sampler.models[model.name]
+        self.scheduler = Scheduler(model, batching, self.counts)
         self.writer = Writer(model.name, model.version, model.labels, model.batched)
         self.loop = asyncio.get_running_loop()
         self._known: OrderedDict[bytes, Asked] = OrderedDict()
@@ -141,7 +140,6 @@ class _Exchange:
         "_inference",
         "_picture",
         "_reply",
-        "_rows",
         "_settle",
         "_started",
     )
@@ -152,7 +150,6 @@ class _Exchange:
         self._started = time.perf_counter()
         self._asked = _PICTURE
         self._picture = False  # the pipeline is gone through
-        self._rows = 0  # that the model works on, none for an answer that was there
         self._settle: Optional[Callable[[Any], None]] = None
         inference.begun()
         if counted:
@@ -237,13 +234,13 @@ class _Exchange:
         fingerprint = question.fingerprint()
         answer = cache.find(question, fingerprint)
         if answer is not None:
-            self._inference.statistics.hits += 1
+            self._inference.counts.hits += 1
             self._answer(answer)
             return True
         if cache.join(question, fingerprint, self._answer):
-            self._inference.statistics.hits += 1
+            self._inference.counts.hits += 1
             return True
-        self._inference.statistics.misses += 1
+        self._inference.counts.misses += 1
         self._settle = partial(cache.settle, question, fingerprint, self._answer)
         return False
 
@@ -253,7 +250,7 @@ class _Exchange:
 
     def _submit(self, feeds: Tensors) -> None:
         done, asked = self._interpret if self._picture else self.outcome, self._asked
-        self._rows = self._inference.scheduler.submit(feeds, done, asked.priority, asked.timeout_us)
+        self._inference.scheduler.submit(feeds, done, asked.priority, asked.timeout_us, self._counted)
 
     def _interpret(self, outcome: Outcome) -> None:
         if isinstance(outcome, Exception):
@@ -294,8 +291,7 @@ class _Exchange:
         if self._counted:
             seconds = time.perf_counter() - self._started
             model, cause = self._inference.model.name, "" if error is None else _cause(error)
-            self._inference.sampler.end(model, response.status, seconds, cause, self._rows)
-            self._inference.statistics.answered(seconds, response.status == 200)
+            self._inference.sampler.end(model, response.status, seconds, cause)
         self._reply(response)
         self._inference.answered()
 

@@ -80,8 +80,8 @@ class Served:
                 self._why_not[name] = error.message
                 raise
             before = self.now.get(name)
-            self.now[name] = self._make(model, batching)
             self._sampler.add(name, model.version)
+            self.now[name] = self._make(model, batching)
             self.changed()
             if before is not None:
                 await self._leave(before)

@@ -44,7 +44,7 @@ class Cache:
     def __init__(self, limit: int = LIMIT) -> None:
         self.limit = limit
         self.size = 0
-        self.hits = self.misses = self.evictions = 0
+        self.evictions = 0
         self._entries: OrderedDict[int, _Entry] = OrderedDict()
         self._asked: Dict[int, Tuple[Question, List[Callable[[Any], None]]]] = {}
 
@@ -54,7 +54,6 @@ class Cache:
         if entry is None or entry.question != question:
             return None
         self._entries.move_to_end(fingerprint)
-        self.hits += 1
         return entry.answer
 
     def join(self, question: Question, fingerprint: int, done: Callable[[Any], None]) -> bool:
@@ -64,13 +63,10 @@ class Cache:
         """
         waiting = self._asked.get(fingerprint)
         if waiting is None:
-            self.misses += 1
             self._asked[fingerprint] = (question, [done])
             return False
         if waiting[0] != question:
-            self.misses += 1
             return False
-        self.hits += 1
         waiting[1].append(done)
         return True
 

@@ -13,9 +13,9 @@ import numpy as np
 
 from edgeai_runtime.backends.base import Tensors
 from edgeai_runtime.errors import BackendError, EdgeAIError
+from edgeai_runtime.monitor.counts import ModelCounts
 from edgeai_runtime.serving.batching import Batching, measure
 from edgeai_runtime.serving.model import Model
-from edgeai_runtime.serving.statistics import Statistics
 from edgeai_runtime.serving.waiting import Job, Outcome, Waiting
 
 # A model in the event loop that takes this long, so often, gets a thread after all.
@@ -47,10 +47,10 @@ class Scheduler:
         self,
         model: Model,
         batching: Batching,
-        statistics: Statistics,
+        counts: ModelCounts,
         measured: Callable[[Batching], None] = lambda batching: None,
     ) -> None:
-        self.model, self.batching, self.statistics = model, batching, statistics
+        self.model, self.batching, self.counts = model, batching, counts
         self._measured = measured
         self._loop = asyncio.get_running_loop()
         self._waiting = Waiting()
@@ -62,25 +62,28 @@ class Scheduler:
         self._slow = 0
 
     def submit(
-        self, feeds: Tensors, done: Callable[[Outcome], None], priority: int = 0, timeout_us: int = 0
-    ) -> int:
-        """Have an inference made; `done` is called in the event loop. Returns its rows of a batch.
+        self,
+        feeds: Tensors,
+        done: Callable[[Outcome], None],
+        priority: int = 0,
+        timeout_us: int = 0,
+        counted: bool = True,
+    ) -> None:
+        """Have an inference made; `done` is called in the event loop.
 
         The higher the number of a priority the later its turn, 0 is the model's default; a request that
         waited `timeout_us` (0: the model's default, or for ever) is not begun any more.
         """
         batching, waiting = self.batching, self._waiting
         if batching.queue_size and waiting.count >= batching.queue_size:
-            self.statistics.rejected += 1
             done(Busy(f"{self.model.name}: {waiting.count} requests wait already; send it again later."))
-            return 0
-        job = Job(feeds, done, self.model.batched, timeout_us or batching.timeout_us)
+            return
+        job = Job(feeds, done, self.model.batched, timeout_us or batching.timeout_us, counted)
         waiting.put(job, min(priority or batching.default_priority, batching.priority_levels))
         if not self._running and not self._flushing:
             # In the next turn of the loop: what has arrived by then on other connections comes along.
             self._flushing = True
             self._loop.call_soon(self._flush)
-        return job.rows
 
     def close(self) -> None:
         """End the thread, after what it runs now."""
@@ -125,7 +128,6 @@ class Scheduler:
     def _overdue(self, job: Job) -> bool:
         if self.batching.timeout_action == "delay":
             return True
-        self.statistics.rejected += 1
         waited = (time.perf_counter() - job.arrived) * 1e3
         job.done(Overdue(f"{self.model.name}: the request waited {waited:.0f} ms, longer than it may."))
         return False
@@ -134,7 +136,15 @@ class Scheduler:
         begun = time.perf_counter()
         outcomes = _run(self.model, jobs)
         ended = time.perf_counter()
-        self.statistics.executed(jobs, begun, ended)
+        answered = rows = 0
+        waited = 0.0
+        for job, outcome in zip(jobs, outcomes):
+            if job.counted and not isinstance(outcome, EdgeAIError):
+                answered += 1
+                rows += job.rows
+                waited += begun - job.arrived
+        if answered:
+            self.counts.executed(answered, rows, waited, ended - begun)
         if ended - begun > TOO_LONG_S and self.batching.inline:
             self._slow += 1
             if self._slow >= TOO_OFTEN:

@@ -16,15 +16,20 @@ class Job:
     """One request: its tensors, how many rows of a batch they are, and who is told the outcome.
 
     Only jobs of equal `shapes` go together; `expires` is when it must have begun, 0 for never. Times are
-    those of time.perf_counter, in seconds.
+    those of time.perf_counter, in seconds. One that is not `counted` is in no figure.
     """
 
-    __slots__ = ("arrived", "done", "expires", "feeds", "rows", "shapes")
+    __slots__ = ("arrived", "counted", "done", "expires", "feeds", "rows", "shapes")
 
     def __init__(
-        self, feeds: Tensors, done: Callable[[Outcome], None], batched: bool, timeout_us: int
+        self,
+        feeds: Tensors,
+        done: Callable[[Outcome], None],
+        batched: bool,
+        timeout_us: int,
+        counted: bool,
     ) -> None:
-        self.feeds, self.done = feeds, done
+        self.feeds, self.done, self.counted = feeds, done, counted
         self.arrived = time.perf_counter()
         self.expires = self.arrived + timeout_us / 1e6 if timeout_us else 0.0
         self.rows = 1

@@ -1,10 +1,11 @@
-"""What a model says of itself: metadata, and its configuration in Triton's terms."""
+"""What a model says of itself: metadata, and its configuration and statistics in Triton's terms."""
 
 from __future__ import annotations
 
 from typing import Any, Dict
 
 from edgeai_runtime.backends.base import TensorSpec
+from edgeai_runtime.monitor.counts import ModelCounts
 from edgeai_runtime.serving.batching import Batching
 from edgeai_runtime.serving.model import Model
 
@@ -44,6 +45,41 @@ def config(model: Model, batching: Batching) -> Dict[str, Any]:
             "default_priority_level": batching.default_priority if batching.priority_levels > 1 else 0,
         }
     return told
+
+
+def statistics(name: str, counts: ModelCounts) -> Dict[str, Any]:
+    """A model_stat object of GET /v2/models/stats, durations in nanoseconds."""
+    nothing = _duration(0, 0.0)
+    return {
+        "name": name,
+        "version": counts.version,
+        "last_inference": counts.last_ms,
+        "inference_count": counts.inferences,
+        "execution_count": counts.executions,
+        "inference_stats": {
+            "success": _duration(counts.succeeded, counts.success_s),
+            "fail": _duration(counts.refused + counts.failed, counts.times.seconds - counts.success_s),
+            "queue": _duration(counts.succeeded, counts.queue_s),
+            "compute_input": nothing,
+            "compute_infer": _duration(counts.computed, counts.compute_s),
+            "compute_output": nothing,
+            "cache_hit": _duration(counts.hits, 0.0),
+            "cache_miss": _duration(counts.misses, 0.0),
+        },
+        "batch_stats": [
+            {
+                "batch_size": rows,
+                "compute_input": nothing,
+                "compute_infer": _duration(int(count), seconds),
+                "compute_output": nothing,
+            }
+            for rows, (count, seconds) in sorted(counts.batches.items())
+        ],
+    }
+
+
+def _duration(count: int, seconds: float) -> Dict[str, int]:
+    return {"count": count, "ns": round(seconds * 1e9)}
 
 
 def _describe(spec: TensorSpec) -> Dict[str, Any]:
