@@ -49,6 +49,10 @@ def append_journal(path: Path, event: str, actor: str, fields: Json) -> None:
             if os.write(journal, line) < len(line):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(journal)
+        except OSError:
+            with contextlib.suppress(OSError):  # then the next line drops what is left of this one
+                os.ftruncate(journal, size)
+            raise
         finally:
             os.close(journal)
         if size == 0:
