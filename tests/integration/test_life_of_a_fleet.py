@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -80,6 +81,19 @@ def test_two_models_share_a_generation_and_one_goes_back_without_the_other(fleet
     steps = {(line["event"], line["actor"].partition(", rollout ")[2]) for line in device.journal()}
     events = ("fetched", "converted", "gate_passed", "switched", "confirmed")
     assert {(event, f"change {version}") for event in events for version in ("1.0.0", "1.1.0")} <= steps
+
+
+def test_what_each_device_did_is_brought_signed(fleet: Fleet) -> None:
+    keys = fleet.base / "report-keys"
+    for _twice in range(2):
+        fleet.succeed(
+            "reports", report_dir=str(fleet.base / "report"), report_keys_dir=str(keys), report_days=1
+        )
+    for device in fleet.devices:
+        report = json.loads((fleet.base / f"report/devices/{device.name}.json").read_text())
+        assert report["device"] == device.name
+        assert [json.loads(line) for line in report["journal"]] == device.journal()
+        assert (keys / f"{device.name}.pub").read_text().startswith("ssh-ed25519 ")
 
 
 @pytest.fixture

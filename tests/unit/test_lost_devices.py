@@ -33,6 +33,7 @@ MODULES: Dict[str, Dict[str, Any]] = {
     "debian_packages": {"name": ["n"], "lock_sha256": "s", "depot_url": "x", "wheel": WHEEL},
     "device": {"state": "absent"},
     "device_info": {},
+    "device_report": {"directory": "d", "keys_directory": "k"},
     "environment": {"depot_url": "x", "wheel": WHEEL},
     "generation": {"state": "confirmed"},
     "health_info": {},

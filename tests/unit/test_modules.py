@@ -137,7 +137,9 @@ class TestEveryChange:
         assert "diff" not in result
 
 
-@pytest.mark.parametrize("name", ["bundle_info", "generation", "health_info", "model_convert", "release"])
+@pytest.mark.parametrize(
+    "name", ["bundle_info", "device_report", "generation", "health_info", "model_convert", "release"]
+)
 def test_an_action_takes_what_its_documentation_says(name: str) -> None:
     documented = importlib.import_module(f"ansible_collections.edgeai.fleet.plugins.modules.{name}")
     action = importlib.import_module(f"ansible_collections.edgeai.fleet.plugins.action.{name}")
