@@ -1,10 +1,12 @@
+import json
 from pathlib import Path
 
 import pytest
 
+from edgeai_runtime.cli import main
 from edgeai_runtime.errors import InputError
 from edgeai_runtime.paths import Paths
-from edgeai_runtime.settings import load_device
+from edgeai_runtime.settings import load_device, read_settings
 
 GOOD = """schema = 1
 name = "line1-pi"
@@ -64,3 +66,66 @@ def test_wrong_settings_are_refused_in_one_sentence(
 ) -> None:
     with pytest.raises(InputError, match=sentence):
         load_device(_write(tmp_path, GOOD.replace(old, new, 1)))
+
+
+class TestWhereASettingComesFrom:
+    def test_is_the_default_the_file_the_environment_or_the_command_line_the_last_first(
+        self, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "settings.toml"
+        file.write_text("schema = 1\n[serve]\ncache_mb = 8\nthreads = 3\nbody_mb = 1.5\n")
+        environment = {"EDGEAI_SERVE_THREADS": "2", "EDGEAI_SERVE_BODY_MB": "2", "EDGEAI_ACTOR": "anna"}
+        settings = read_settings(file, environment, {"serve.body_mb": 4, "serve.http": None})
+        assert settings.values["serve.http"] == ("127.0.0.1:8080", "default")
+        assert settings.values["serve.cache_mb"] == (8.0, str(file))
+        assert settings.values["serve.threads"] == (2, "environment")
+        assert settings.values["serve.body_mb"] == (4.0, "command line")
+
+    def test_is_shown(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        _write(tmp_path, GOOD)
+        assert main(["--root", str(tmp_path), "--json", "config"]) == 0
+        rows = {row["setting"]: row for row in json.loads(capsys.readouterr().out)["settings"]}
+        assert (rows["serve.http"]["value"], rows["serve.http"]["from"]) == (
+            "127.0.0.1:9001",
+            str(Paths(tmp_path).device_toml),
+        )
+        assert rows["serve.cache_mb"]["variable"] == "EDGEAI_SERVE_CACHE_MB"
+        assert rows["serve.cache_mb"]["from"] == "default"
+
+    def test_is_the_environment_on_a_device_too(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("EDGEAI_DEPOT_MIRRORS", "http://a:1, http://b:2/")
+        assert load_device(_write(tmp_path, GOOD)).depot_mirrors == ("http://a:1", "http://b:2")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("schema = 1\n[server]\n", r"unknown key 'server'; did you mean 'serve'\?"),
+        ("schema = 1\nserve = 1\n", r"'serve' is 1, expected a table; write \[serve\]"),
+        ("schema = 1\n[serve]\nchache_mb = 1\n", r"unknown key 'chache_mb'; did you mean 'cache_mb'\?"),
+        ("schema = 1\n[serve]\nthreads = true\n", r"\[serve\]: 'threads' is True, expected a whole number"),
+        ("schema = 1\n[serve]\nthreads = 0\n", r"'threads' is 0, expected 1 to 256"),
+        ("schema = 1\n[depot]\nmirrors = [1]\n", r"'mirrors' is \[1\], expected a list of texts"),
+    ],
+)
+def test_a_wrong_file_is_refused_in_one_sentence(tmp_path: Path, text: str, sentence: str) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text(text)
+    with pytest.raises(InputError, match=sentence):
+        read_settings(file, {})
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "sentence"),
+    [
+        ("EDGEAI_SERVE_CACHE", "1", "is no setting; did you mean 'EDGEAI_SERVE_CACHE_MB'"),
+        ("EDGEAI_KEEP_XYZ", "1", "is no setting; `edgeai config` shows the settings"),
+        ("EDGEAI_SERVE_THREADS", "many", "EDGEAI_SERVE_THREADS is 'many', expected a whole number"),
+        ("EDGEAI_SERVE_CACHE_MB", "-1", "EDGEAI_SERVE_CACHE_MB is -1, expected 0 to 1e"),
+    ],
+)
+def test_a_wrong_variable_is_refused_in_one_sentence(variable: str, text: str, sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        read_settings(environment={variable: text})

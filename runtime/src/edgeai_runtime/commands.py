@@ -406,11 +406,14 @@ def serve(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
     if args.generation is None:
         if not args.model:
             raise InputError("Nothing to serve was named; name ONNX files, as in `edgeai serve model.onnx`.")
-        run_files(args.model, args.http or "127.0.0.1:8080", args.uds)
+        from edgeai_runtime.settings import read_settings
+
+        run_files(args.model, read_settings(args.config, given={"serve.http": args.http}), args.uds)
         return {}
-    if args.model or args.uds:
+    if args.model or args.uds or args.config:
         raise InputError(
-            "--generation serves what is in it, on the sockets given; leave files and --uds away."
+            "--generation serves what is in it, on the sockets given and as the device's settings say; "
+            "leave files, --uds and --config away."
         )
     run_generation(
         paths,
@@ -421,6 +424,14 @@ def serve(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
         probe_fd=args.probe_fd,
     )
     return {}
+
+
+def config(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
+    from edgeai_runtime.settings import read_device, read_settings, table_of
+
+    settings = read_settings(args.config) if args.config else read_device(paths)
+    alarms = [{"alarm": name, **rule._asdict()} for name, rule in sorted(settings.alarms.items())]
+    return {"changed": False, "settings": table_of(settings), "alarms": alarms}
 
 
 def completion(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:

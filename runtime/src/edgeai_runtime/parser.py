@@ -87,6 +87,8 @@ def build_parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run)
         return command
 
+    config = add(words, "config", commands.config, "Show the settings in force, and where each comes from")
+    config.add_argument("--config", type=Path, metavar="FILE", help="default: this device's")
     add(words, "status", commands.status, "Show what this device serves and how it does")
 
     add(words, "verify", commands.verify, "Read every file the device may need and say which are damaged")
@@ -177,6 +179,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     serve.add_argument("--http", metavar="HOST:PORT", help="where (default: 127.0.0.1:8080)")
     serve.add_argument("--uds", type=Path, metavar="PATH", help="at this Unix socket as well")
+    serve.add_argument("--config", type=Path, metavar="FILE", help="settings, as `edgeai config` shows them")
     of_keeper = serve.add_argument_group("what the keeper says")
     of_keeper.add_argument("--generation", type=Path, metavar="DIR")
     of_keeper.add_argument("--listen-fd", type=int, action="append", default=[], metavar="FD")

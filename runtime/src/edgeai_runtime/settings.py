@@ -1,11 +1,17 @@
-"""The device's settings, written by provisioning to etc/device.toml."""
+"""Settings: of a device (etc/device.toml, which provisioning writes) or of `edgeai serve --config`.
+
+One schema for both. What a file does not say the environment may, and what neither says is the default:
+`serve.http` is EDGEAI_SERVE_HTTP, which goes before the file.
+"""
 
 from __future__ import annotations
 
+import difflib
+import os
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, Tuple
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from edgeai_runtime.errors import InputError
 from edgeai_runtime.monitor.rules import DEFAULTS, Rules, read_rules
@@ -16,6 +22,65 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+SCHEMA = 1
+PREFIX = "EDGEAI_"
+COMMAND_LINE, ENVIRONMENT, DEFAULT = "command line", "environment", "default"
+
+
+class Setting(NamedTuple):
+    """One value at its dotted `key`. `default` None: a device's file has to say it.
+
+    Numbers are `low` to `high`, both included; lists are of texts.
+    """
+
+    key: str
+    default: Any
+    kind: type
+    low: float = 0.0
+    high: float = 0.0
+
+    @property
+    def variable(self) -> str:
+        """Its name in the environment."""
+        return PREFIX + self.key.upper().replace(".", "_")
+
+
+SETTINGS = (
+    Setting("name", None, str),
+    Setting("class", None, str),
+    Setting("line", None, str),
+    Setting("depot.url", None, str),
+    Setting("depot.mirrors", (), list),
+    Setting("depot.rate_limit", 0.0, float, 0.0, 1e6),  # MB a second, 0 for no limit
+    Setting("keep.generations", 2, int, 0, 1000),  # confirmed before the present one
+    Setting("serve.http", "127.0.0.1:8080", str),
+    Setting("serve.threads", 1, int, 1, 256),  # of one inference
+    Setting("serve.cache_mb", 100.0, float, 0.0, 1e6),  # of answers, 0 for none
+    Setting("serve.body_mb", 32.0, float, 0.001, 1e5),  # of one request
+    Setting("serve.connections", 256, int, 1, 100_000),  # at once
+)
+_BY_KEY = {setting.key: setting for setting in SETTINGS}
+_TABLES = ("depot", "keep", "serve")
+_WORDS = {str: "a text", int: "a whole number", float: "a number", list: "a list of texts"}
+
+
+class Value(NamedTuple):
+    """A setting's value, and where it comes from: a file's path, COMMAND_LINE, ENVIRONMENT or DEFAULT."""
+
+    value: Any
+    source: str
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings in force, by their keys, and the rules of alarms."""
+
+    values: Mapping[str, Value]
+    alarms: Rules = field(default_factory=lambda: DEFAULTS)
+
+    def __getitem__(self, key: str) -> Any:
+        return self.values[key].value
 
 
 @dataclass(frozen=True)
@@ -38,6 +103,66 @@ class Device:
     alarms: Rules = field(default_factory=lambda: DEFAULTS)
 
 
+def load_device(paths: Paths) -> Device:
+    """The settings of this device; raises InputError for one that was not provisioned."""
+    settings = read_device(paths)
+    return Device(
+        name=settings["name"],
+        device_class=settings["class"],
+        line=settings["line"],
+        depot_url=settings["depot.url"].rstrip("/"),
+        http=settings["serve.http"],
+        threads=settings["serve.threads"],
+        depot_mirrors=tuple(url.rstrip("/") for url in settings["depot.mirrors"]),
+        depot_rate_limit=settings["depot.rate_limit"] * 1e6,
+        generations_kept=settings["keep.generations"],
+        alarms=settings.alarms,
+    )
+
+
+def read_device(paths: Paths) -> Settings:
+    """As `read_settings`, for a device that was provisioned, which says who it is. Raises InputError."""
+    path = paths.device_toml
+    if not path.exists():
+        raise InputError(f"{path}: this device is not provisioned; run the provision playbook for it first.")
+    settings = read_settings(path)
+    for key, found in settings.values.items():
+        if found.value is None:
+            raise InputError(f"{path}: the key '{key}' is missing; add it.")
+    return settings
+
+
+def read_settings(
+    path: Optional[Path] = None,
+    environment: Mapping[str, str] = os.environ,
+    given: Optional[Mapping[str, Any]] = None,
+) -> Settings:
+    """The settings of a file, if any, of the environment and of what was `given` by its key, the last first.
+
+    Raises InputError for what is unknown, naming the nearest known, and for what is out of range.
+    """
+    data = load_toml(path) if path else {}
+    if path:
+        _check_tables(data, str(path))
+    variables = _variables(environment)
+    values = {}
+    for setting in SETTINGS:
+        found = Value(setting.default, DEFAULT)
+        table, _, name = setting.key.rpartition(".")
+        there = data.get(table, {}) if table else data
+        if name in there:
+            value = _checked(setting, there[name], f"{path}{f', [{table}]' if table else ''}: '{name}'")
+            found = Value(value, str(path))
+        if setting.key in variables:
+            text = variables[setting.key]
+            found = Value(_checked(setting, _parsed(setting, text), setting.variable), ENVIRONMENT)
+        typed = (given or {}).get(setting.key)
+        if typed is not None:
+            found = Value(_checked(setting, typed, setting.key), COMMAND_LINE)
+        values[setting.key] = found
+    return Settings(values, read_rules(data.get("alarms", {}), origin=str(path)))
+
+
 def load_toml(path: Path) -> Dict[str, Any]:
     """Read a TOML file; raises InputError naming the file (and the place in it) when that fails."""
     try:
@@ -49,32 +174,64 @@ def load_toml(path: Path) -> Dict[str, Any]:
         raise InputError(f"{path}: this is not TOML ({error}); correct the file.") from None
 
 
-def load_device(paths: Paths) -> Device:
-    """Read etc/device.toml; raises InputError for a device that was not provisioned."""
-    path = paths.device_toml
-    if not path.exists():
-        raise InputError(f"{path}: this device is not provisioned; run the provision playbook for it first.")
-    data = load_toml(path)
-    check_keys(
-        data, ["schema", "name", "class", "line", "depot", "serve"], ["keep", "alarms"], origin=str(path)
-    )
-    if data["schema"] != 1:
+def _check_tables(data: Mapping[str, Any], origin: str) -> None:
+    names = [setting.key for setting in SETTINGS if "." not in setting.key]
+    check_keys(data, ["schema"], [*names, *_TABLES, "alarms"], origin=origin)
+    if data["schema"] != SCHEMA:
         raise InputError(
-            f"{path}: schema {data['schema']!r} is unknown, expected 1; provision the device again."
+            f"{origin}: schema {data['schema']!r} is unknown, expected {SCHEMA}; provision the device again, "
+            "or write the file for that schema."
         )
-    check_keys(data["depot"], ["url"], ["mirrors", "rate_limit"], origin=f"{path}, [depot]")
-    check_keys(data["serve"], ["http"], ["threads"], origin=f"{path}, [serve]")
-    keep = data.get("keep", {})
-    check_keys(keep, [], ["generations"], origin=f"{path}, [keep]")
-    return Device(
-        name=data["name"],
-        device_class=data["class"],
-        line=data["line"],
-        depot_url=data["depot"]["url"].rstrip("/"),
-        http=data["serve"]["http"],
-        threads=data["serve"].get("threads", 1),
-        depot_mirrors=tuple(url.rstrip("/") for url in data["depot"].get("mirrors", [])),
-        depot_rate_limit=data["depot"].get("rate_limit", 0) * 1e6,
-        generations_kept=keep.get("generations", 2),
-        alarms=read_rules(data.get("alarms", {}), origin=str(path)),
-    )
+    for table in (*_TABLES, "alarms"):
+        if not isinstance(data.get(table, {}), dict):
+            raise InputError(f"{origin}: '{table}' is {data[table]!r}, expected a table; write [{table}].")
+    for table in _TABLES:
+        keys = [setting.key.partition(".")[2] for setting in SETTINGS if setting.key.startswith(f"{table}.")]
+        check_keys(data.get(table, {}), [], keys, origin=f"{origin}, [{table}]")
+
+
+def _variables(environment: Mapping[str, str]) -> Dict[str, str]:
+    """What the environment sets, by key. Raises InputError for a variable that is nearly a setting's."""
+    known = {setting.variable: setting.key for setting in SETTINGS}
+    found = {}
+    for variable, text in environment.items():
+        if variable in known:
+            found[known[variable]] = text
+        elif variable.startswith(tuple(f"{PREFIX}{table.upper()}_" for table in _TABLES)):
+            names = [name[len(PREFIX) :] for name in known]  # the prefix is alike in all of them
+            near = difflib.get_close_matches(variable[len(PREFIX) :], names, n=1)
+            hint = f"did you mean '{PREFIX}{near[0]}'?" if near else "`edgeai config` shows the settings."
+            raise InputError(f"The environment's {variable} is no setting; {hint}")
+    return found
+
+
+def _parsed(setting: Setting, text: str) -> Any:
+    """What a text from the environment is, itself where it is not what is expected."""
+    if setting.kind is list:
+        return [part.strip() for part in text.split(",") if part.strip()]
+    parse: Callable[[str], Any] = setting.kind
+    try:
+        return parse(text)
+    except ValueError:
+        return text
+
+
+def _checked(setting: Setting, value: Any, where: str) -> Any:
+    """The value as its kind. Raises InputError."""
+    kinds = {str: (str,), int: (int,), float: (int, float), list: (list, tuple)}[setting.kind]
+    good = isinstance(value, kinds) and not isinstance(value, bool)
+    if setting.kind is list:
+        good = good and all(isinstance(part, str) for part in value)
+    if not good:
+        raise InputError(f"{where} is {value!r}, expected {_WORDS[setting.kind]}; correct it.")
+    if setting.high and not setting.low <= value <= setting.high:
+        raise InputError(f"{where} is {value:g}, expected {setting.low:g} to {setting.high:g}; correct it.")
+    return tuple(value) if setting.kind is list else setting.kind(value)
+
+
+def table_of(settings: Settings) -> List[Dict[str, Any]]:
+    """A row for each setting, for people."""
+    return [
+        {"setting": key, "value": found.value, "from": found.source, "variable": _BY_KEY[key].variable}
+        for key, found in settings.values.items()
+    ]

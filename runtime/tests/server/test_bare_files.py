@@ -156,7 +156,7 @@ def test_a_socket_that_a_killed_one_left_is_taken_over(files: Path) -> None:
         (["text.onnx"], "text.onnx: onnxruntime"),
         (["adder.onnx", "other/adder.onnx"], "would both be the model 'adder'; rename one of the files"),
         (["adder.onnx", "--uds", "text.onnx"], "text.onnx: cannot serve there (Address already in use)"),
-        (["adder.onnx", "--generation", "."], "leave files and --uds away"),
+        (["adder.onnx", "--generation", "."], "leave files, --uds and --config away"),
         (["adder.onnx", "--http", "8080"], "'8080' is no address to serve on"),
     ],
 )

@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Deque, Dict, Optional, Tuple
 
-from edgeai_runtime.errors import InputError
 from edgeai_runtime.monitor.alarm_book import AlarmBook, sentences
 from edgeai_runtime.monitor.alarms import Alarms
 from edgeai_runtime.monitor.condition import condition
@@ -19,7 +18,6 @@ from edgeai_runtime.monitor.readings import Machine, Readings
 from edgeai_runtime.monitor.rules import DEFAULTS, Rules
 from edgeai_runtime.monitor.sampler import WINDOW_S, Sampler, Snapshot
 from edgeai_runtime.paths import Paths
-from edgeai_runtime.settings import load_device
 
 PERIOD_S = 5.0
 REPORT_PATH = "/v2/health"  # where Watch.report() is asked for over HTTP
@@ -126,16 +124,11 @@ class Watch:
         }
 
 
-def watch_device(paths: Paths, sampler: Sampler) -> Watch:
+def watch_device(paths: Paths, sampler: Sampler, rules: Rules, mistake: Optional[str]) -> Watch:
     """The watch of a device's service: by the device's rules, with its alarms on disk.
 
-    Settings that cannot be read must not keep it from serving: they are an alarm, and the rules that come
-    with the runtime hold.
+    `mistake` in the settings, None without one, is an alarm of its own.
     """
-    try:
-        rules, mistake = load_device(paths).alarms, None
-    except InputError as error:
-        rules, mistake = DEFAULTS, error.message
     watch = Watch(sampler, paths.opt, rules, paths.alarms)
     watch.tell("settings", mistake)
     return watch

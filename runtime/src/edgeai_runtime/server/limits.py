@@ -16,7 +16,7 @@ class Limits:
     """
 
     head: int = 32 << 10
-    body: int = 32 << 20
+    body: int = 32_000_000
     arrive_s: float = 30.0
     take_s: float = 30.0
     idle_s: float = 75.0

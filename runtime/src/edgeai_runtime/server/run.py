@@ -26,6 +26,7 @@ from edgeai_runtime.serving.cache import Cache
 from edgeai_runtime.serving.files import Files
 from edgeai_runtime.serving.memory import release_freed_memory
 from edgeai_runtime.serving.repository import Generation, load_generation
+from edgeai_runtime.settings import Settings, read_device, read_settings
 
 HEARTBEAT_S = 1.0
 _log = logging.getLogger("edgeai.server")
@@ -50,38 +51,51 @@ def run_generation(
     if bool(http) == bool(listen_fds):
         raise InputError("Where to serve is said with --http or with --listen-fd; give exactly one of them.")
 
+    settings, mistake = _settings_of(paths)
+
     def watch(sampler: Sampler) -> Watch:
         # What is given the device's sockets is the device's service; all else is there to be measured.
-        return watch_device(paths, sampler) if listen_fds else Watch(sampler, directory)
+        if listen_fds:
+            return watch_device(paths, sampler, settings.alarms, mistake)
+        return Watch(sampler, directory)
 
     def listen() -> List[socket.socket]:
         return [bind(http)] if http else [inherit(descriptor) for descriptor in listen_fds]
 
     load = partial(load_generation, directory)
     at_once = not listen_fds or control_fd is None
-    _run(_Process(str(directory), load, listen, watch, at_once, control_fd, probe_fd))
+    _run(_Process(str(directory), settings, load, listen, watch, at_once, control_fd, probe_fd))
 
 
-def run_files(files: Sequence[Path], http: str, uds: Optional[Path] = None) -> None:
-    """Serve bare ONNX files on `http` ("host:port"), and on a Unix socket, until SIGTERM or SIGINT.
+def _settings_of(paths: Paths) -> Tuple[Settings, Optional[str]]:
+    """The device's settings, or, where they cannot be read, the defaults and why: they stop no service."""
+    try:
+        return read_device(paths), None
+    except InputError as error:
+        return read_settings(environment={}), error.message
+
+
+def run_files(files: Sequence[Path], settings: Settings, uds: Optional[Path] = None) -> None:
+    """Serve bare ONNX files where the settings say, and on a Unix socket, until SIGTERM or SIGINT.
 
     Raises EdgeAIError when the files cannot be served.
     """
-    served = Files(files)
+    served = Files(files, settings["serve.threads"])
 
     with contextlib.ExitStack() as undone:
 
         def listen() -> List[socket.socket]:
-            listeners = [undone.enter_context(bind(http))]
+            listeners = [undone.enter_context(bind(settings["serve.http"]))]
             if uds is not None:
                 listeners.append(undone.enter_context(bind_unix(uds)))
                 undone.callback(_remove, uds)
             return listeners
 
         def watch(sampler: Sampler) -> Watch:
-            return Watch(sampler, files[0].parent)
+            return Watch(sampler, files[0].parent, settings.alarms)
 
-        _run(_Process(", ".join(map(str, files)), served.load_all, listen, watch, files=served, uds=uds))
+        what = ", ".join(map(str, files))
+        _run(_Process(what, settings, served.load_all, listen, watch, files=served, uds=uds))
 
 
 def _remove(path: Path) -> None:
@@ -100,6 +114,7 @@ class _Process:
     def __init__(
         self,
         what: str,
+        settings: Settings,
         load: Callable[[], Generation],
         listen: Callable[[], List[socket.socket]],
         watch: Callable[[Sampler], Watch],
@@ -109,7 +124,7 @@ class _Process:
         files: Optional[Files] = None,
         uds: Optional[Path] = None,
     ) -> None:
-        self._what, self._files, self._uds = what, files, uds
+        self._what, self._settings, self._files, self._uds = what, settings, files, uds
         self._load, self._listen, self._watch, self._at_once = load, listen, watch, at_once
         self._control_fd, self._probe_fd = control_fd, probe_fd
         self._control: Optional[Control] = None
@@ -146,8 +161,13 @@ class _Process:
         generation, batching = await self._loaded()
         sampler = Sampler({name: model.version for name, model in generation.models.items()})
         watch = self._watch(sampler)
-        app = App(generation, sampler, watch, batching, Cache(), self._files)
-        listening = Listening(listeners, app.answer, Limits())
+        settings = self._settings
+        cache = Cache(round(settings["serve.cache_mb"] * 1e6)) if settings["serve.cache_mb"] else None
+        app = App(generation, sampler, watch, batching, cache, self._files)
+        limits = Limits(
+            body=round(settings["serve.body_mb"] * 1e6), connections=settings["serve.connections"]
+        )
+        listening = Listening(listeners, app.answer, limits)
         app.served.changed = listening.forget
         tasks = [asyncio.get_running_loop().create_task(self._beat(sampler))]
         try:
