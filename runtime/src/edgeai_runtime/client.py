@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,8 @@ def infer(url: str, model: Optional[str], image: Path) -> InferResult:
     """Send a PNG or JPEG file to `model` (None: the only one) at `url`, e.g. http://127.0.0.1:9001.
 
     Raises InputError for what the caller or the image did wrong, BackendError when the model
-    failed, TransferError when no device answers at `url`.
+    failed, TransferError when no device answers at `url`. A token is taken from EDGEAI_TOKEN, the CA that
+    vouches for a device from SSL_CERT_FILE.
     """
     try:
         data = image.read_bytes()
@@ -39,6 +41,10 @@ def infer(url: str, model: Optional[str], image: Path) -> InferResult:
     with requests.Session() as session:
         # A device is asked directly, whatever proxy the environment names.
         session.trust_env = False
+        session.verify = os.environ.get("SSL_CERT_FILE") or True
+        token = os.environ.get("EDGEAI_TOKEN")  # no argument: those are seen by everybody on a machine
+        if token:
+            session.headers["Authorization"] = f"Bearer {token}"
         name = model if model is not None else _only_model(session, url)
         started = time.perf_counter()
         answer = _ask(session, "POST", f"{url}/v2/models/{name}/infer", data=data, headers=headers)

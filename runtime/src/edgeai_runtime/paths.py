@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Tuple
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,11 @@ class Paths:
     @property
     def device_toml(self) -> Path:
         return self.etc / "device.toml"
+
+    @property
+    def service_files(self) -> Tuple[Path, Path, Path]:
+        """Tokens, certificate and key of the service; those that are there are used."""
+        return (self.etc / "tokens", self.etc / "service.crt", self.etc / "service.key")
 
     @property
     def control(self) -> Path:

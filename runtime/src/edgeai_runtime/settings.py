@@ -59,6 +59,9 @@ SETTINGS = (
     Setting("serve.cache_mb", 100.0, float, 0.0, 1e6),  # of answers, 0 for none
     Setting("serve.body_mb", 32.0, float, 0.001, 1e5),  # of one request
     Setting("serve.connections", 256, int, 1, 100_000),  # at once
+    Setting("serve.certificate", "", str),  # files, for TLS with TCP clients; empty for none
+    Setting("serve.key", "", str),
+    Setting("serve.tokens", "", str),  # a file: what TCP clients bring; empty where they need none
 )
 _BY_KEY = {setting.key: setting for setting in SETTINGS}
 _TABLES = ("depot", "keep", "serve")

@@ -19,7 +19,13 @@ BOUND_S = 60.0
 class ServingProcess:
     """`events` holds everything it said, in order."""
 
-    def __init__(self, generation: Path, *arguments: str, listener: Optional[socket.socket] = None) -> None:
+    def __init__(
+        self,
+        generation: Path,
+        *arguments: str,
+        listener: Optional[socket.socket] = None,
+        root: Path = Path("/nowhere"),
+    ) -> None:
         self._control, theirs = socket.socketpair()
         self.aside, their_aside = socket.socketpair()
         for end in (self._control, self.aside):
@@ -28,7 +34,8 @@ class ServingProcess:
         self.events: List[Dict[str, Any]] = []
         inherited = [theirs.fileno(), their_aside.fileno(), *([listener.fileno()] if listener else [])]
         where = ["--listen-fd", str(listener.fileno())] if listener else ["--http", "127.0.0.1:0"]
-        command = [sys.executable, "-m", "edgeai_runtime", "serve", "--generation", str(generation)]
+        command = [sys.executable, "-m", "edgeai_runtime", "--root", str(root)]
+        command += ["serve", "--generation", str(generation)]
         self.process = subprocess.Popen(
             [
                 *command,
@@ -89,9 +96,12 @@ class ServingProcess:
 
 @contextlib.contextmanager
 def serving(
-    generation: Path, arguments: Sequence[str] = (), listener: Optional[socket.socket] = None
+    generation: Path,
+    arguments: Sequence[str] = (),
+    listener: Optional[socket.socket] = None,
+    root: Path = Path("/nowhere"),
 ) -> Iterator[ServingProcess]:
-    process = ServingProcess(generation, *arguments, listener=listener)
+    process = ServingProcess(generation, *arguments, listener=listener, root=root)
     try:
         yield process
     finally:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPException
 from typing import Any, Mapping, Optional, Tuple
 
 from edgeai_runtime.address import parse_address
@@ -11,6 +12,7 @@ from edgeai_runtime.durable import device_lock
 from edgeai_runtime.errors import BackendError, KeeperError, Reverted
 from edgeai_runtime.generations.collect import KEPT, collect
 from edgeai_runtime.generations.keeper_client import KeeperClient
+from edgeai_runtime.monitor.asking import UnixConnection
 from edgeai_runtime.paths import Paths
 
 LIVE_LIMIT_S = 10.0
@@ -52,16 +54,20 @@ def confirm(
         number = int(trial["generation"])
         if check:
             return ConfirmResult(number, True, (f"would confirm generation {number}",))
-        _answer_live(str(status["http"]), number)
+        _answer_live(paths, str(status["http"]), number)
         keeper.request({"command": "confirm", "generation": number})
         made_room = collect(paths, kept)
     return ConfirmResult(number, True, (f"confirmed generation {number}", *made_room))
 
 
-def _answer_live(http: str, generation: int) -> None:
-    """See that the device is ready at its own address, as a client would; raises BackendError."""
-    connection = HTTPConnection(*parse_address(http), timeout=LIVE_LIMIT_S)
+def _answer_live(paths: Paths, http: str, generation: int) -> None:
+    """See that the device listens at its own address and is ready, as a client would; raises BackendError.
+
+    It is asked by its Unix socket, where neither a token nor a certificate is needed.
+    """
+    connection = UnixConnection(paths.http)
     try:
+        socket.create_connection(parse_address(http), timeout=LIVE_LIMIT_S).close()
         connection.request("GET", "/v2/health/ready")
         status = connection.getresponse().status
         said = None if status == 200 else f"HTTP {status}"

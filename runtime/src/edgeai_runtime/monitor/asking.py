@@ -15,7 +15,9 @@ from edgeai_runtime.monitor.watch import REPORT_PATH
 _PATIENCE_S = 3.0
 
 
-class _Connection(http.client.HTTPConnection):
+class UnixConnection(http.client.HTTPConnection):
+    """HTTP to whoever serves at the Unix socket `path`."""
+
     def __init__(self, path: Path) -> None:
         super().__init__("localhost", timeout=_PATIENCE_S)
         self._path = path
@@ -30,7 +32,7 @@ class _Connection(http.client.HTTPConnection):
 def ask(path: Path) -> Optional[Dict[str, Any]]:
     """Watch.report() of whoever serves at the Unix socket `path`; None when it does not tell, since nothing
     serves, it has too much to do, or it is a runtime from before there was such a report."""
-    connection = _Connection(path)
+    connection = UnixConnection(path)
     try:
         connection.request("GET", REPORT_PATH)
         answer = connection.getresponse()

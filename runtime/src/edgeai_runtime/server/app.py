@@ -14,6 +14,7 @@ from edgeai_runtime.errors import EdgeAIError
 from edgeai_runtime.monitor import metrics
 from edgeai_runtime.monitor.sampler import Sampler
 from edgeai_runtime.monitor.watch import REPORT_PATH, Watch
+from edgeai_runtime.server.access import OPEN, Access
 from edgeai_runtime.server.infer import Inference
 from edgeai_runtime.server.messages import (
     Handler,
@@ -47,11 +48,13 @@ class App:
         batching: Mapping[str, Batching],
         cache: Optional[Cache],
         files: Optional[Files] = None,
+        access: Access = OPEN,
     ) -> None:
         self._generation = generation
         self._sampler = sampler
         self._watch = watch
         self._cache = cache
+        self._access = access
         self._helpers = ThreadPoolExecutor(max_workers=1, thread_name_prefix="helper")
         found = [(model, batching[name]) for name, model in generation.models.items()]
         self.served = Served(
@@ -83,6 +86,7 @@ class App:
 
     def _resolve(self, head: Head) -> Handler:
         """What answers requests with this head. Raises Refused."""
+        self._access.check(head)  # here, since whoever sends the same head again has the same token
         parts = [unquote(part) for part in head.path.strip("/").split("/")]
         if parts == ["v2", "models", "stats"] and "stats" not in self._models:
             return _get(head, lambda: json_response({"model_stats": self._statistics(self._models.values())}))
@@ -159,10 +163,7 @@ class App:
         if change not in changes:
             raise Refused(404, f"There is nothing at {head.path[:200]}; a model there has /load and /unload.")
         _allow(head, "POST")
-        if not head.local:
-            raise Refused(
-                403, "Models are loaded and unloaded through the Unix socket alone; ask there (`--uds`)."
-            )
+        self._access.check_administrator(head)
         self.served.check(name)
 
         def handle(body: memoryview, reply: Reply) -> None:

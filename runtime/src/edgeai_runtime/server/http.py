@@ -88,7 +88,7 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         self._client_done = True
         # A client may close its direction and still read: what is whole gets its answer.
-        return self._busy or bool(self._queue)
+        return self._transport.can_write_eof() and (self._busy or bool(self._queue))
 
     def pause_writing(self) -> None:
         self._writable = False
@@ -292,7 +292,7 @@ class Connection(asyncio.Protocol):
         self._refuse(431, f"The headers are larger than {self._limits.head} bytes; send fewer.")
 
     def _refuse_body(self) -> None:
-        self._refuse(413, f"The body is larger than {self._limits.body >> 20} MiB; send a smaller one.")
+        self._refuse(413, f"The body is larger than {self._limits.body / 1e6:g} MB; send a smaller one.")
 
     def _without_upgrade(self) -> bytes:
         """The head of a request that offers another protocol, without the offer.
@@ -374,6 +374,10 @@ class Connection(asyncio.Protocol):
         self._finishing = self._deaf = True
         if self._client_done:
             self._transport.close()
+            return
+        if not self._transport.can_write_eof():  # TLS says itself that an end is one
+            self._transport.close()
+            self._wait(self._limits.take_s, self._transport.abort)
             return
         try:
             self._transport.write_eof()

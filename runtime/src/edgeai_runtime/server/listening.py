@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import ssl
 from pathlib import Path
 from typing import Optional, Sequence, Set
 
@@ -90,10 +91,18 @@ def address_of(listener: socket.socket) -> str:
 class Listening:
     """Connections from any number of listening sockets. All methods run in the event loop."""
 
-    def __init__(self, listeners: Sequence[socket.socket], answer: Answer, limits: Limits) -> None:
+    def __init__(
+        self,
+        listeners: Sequence[socket.socket],
+        answer: Answer,
+        limits: Limits,
+        tls: Optional[ssl.SSLContext] = None,
+    ) -> None:
+        """`tls`: what TCP connections begin with; programs on this machine, on Unix sockets, need none."""
         self._listeners = listeners
         self._answer = answer
         self._limits = limits
+        self._tls = tls
         self._loop = asyncio.get_running_loop()
         self._connections: Set[Connection] = set()
         self._arriving: Set[asyncio.Task[None]] = set()
@@ -173,7 +182,11 @@ class Listening:
     async def _adopt(self, client: socket.socket) -> None:
         # Only the concrete loop has this method in Python 3.8's view of the types.
         assert isinstance(self._loop, asyncio.BaseEventLoop)
-        await self._loop.connect_accepted_socket(self._connection, client)
+        tls = None if client.family == socket.AF_UNIX else self._tls
+        limit = None if tls is None else self._limits.arrive_s
+        await self._loop.connect_accepted_socket(
+            self._connection, client, ssl=tls, ssl_handshake_timeout=limit
+        )
 
     def _adopted(self, task: asyncio.Task[None]) -> None:
         self._arriving.discard(task)

@@ -8,6 +8,7 @@ from typing import Any, Callable, Dict, Mapping, Optional
 REASONS = {
     200: "OK",
     400: "Bad Request",
+    401: "Unauthorized",
     403: "Forbidden",
     404: "Not Found",
     405: "Method Not Allowed",

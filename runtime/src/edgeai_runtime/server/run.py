@@ -17,6 +17,7 @@ from edgeai_runtime.errors import BackendError, DamagedError, EdgeAIError, Input
 from edgeai_runtime.monitor.sampler import Sampler
 from edgeai_runtime.monitor.watch import Watch, watch_device
 from edgeai_runtime.paths import Paths
+from edgeai_runtime.server.access import Access, open_access
 from edgeai_runtime.server.app import App
 from edgeai_runtime.server.control import Control
 from edgeai_runtime.server.limits import Limits
@@ -62,9 +63,24 @@ def run_generation(
     def listen() -> List[socket.socket]:
         return [bind(http)] if http else [inherit(descriptor) for descriptor in listen_fds]
 
+    # Where they lie is no setting on a device: what guards it holds also when its settings cannot be read.
+    guards = [file if file.exists() else None for file in paths.service_files if listen_fds]
+    access = partial(open_access, *guards)
     load = partial(load_generation, directory)
     at_once = not listen_fds or control_fd is None
-    _run(_Process(str(directory), settings, load, listen, watch, at_once, control_fd, probe_fd))
+    _run(
+        _Process(
+            str(directory),
+            settings,
+            access,
+            load,
+            listen,
+            watch,
+            at_once,
+            control_fd,
+            probe_fd,
+        )
+    )
 
 
 def _settings_of(paths: Paths) -> Tuple[Settings, Optional[str]]:
@@ -81,6 +97,8 @@ def run_files(files: Sequence[Path], settings: Settings, uds: Optional[Path] = N
     Raises EdgeAIError when the files cannot be served.
     """
     served = Files(files, settings["serve.threads"])
+    guards = [settings[f"serve.{name}"] for name in ("tokens", "certificate", "key")]
+    access = partial(open_access, *(Path(file) if file else None for file in guards))
 
     with contextlib.ExitStack() as undone:
 
@@ -95,7 +113,7 @@ def run_files(files: Sequence[Path], settings: Settings, uds: Optional[Path] = N
             return Watch(sampler, files[0].parent, settings.alarms)
 
         what = ", ".join(map(str, files))
-        _run(_Process(what, settings, served.load_all, listen, watch, files=served, uds=uds))
+        _run(_Process(what, settings, access, served.load_all, listen, watch, files=served, uds=uds))
 
 
 def _remove(path: Path) -> None:
@@ -115,6 +133,7 @@ class _Process:
         self,
         what: str,
         settings: Settings,
+        access: Callable[[], Access],
         load: Callable[[], Generation],
         listen: Callable[[], List[socket.socket]],
         watch: Callable[[Sampler], Watch],
@@ -124,7 +143,8 @@ class _Process:
         files: Optional[Files] = None,
         uds: Optional[Path] = None,
     ) -> None:
-        self._what, self._settings, self._files, self._uds = what, settings, files, uds
+        self._what, self._settings, self._access = what, settings, access
+        self._files, self._uds = files, uds
         self._load, self._listen, self._watch, self._at_once = load, listen, watch, at_once
         self._control_fd, self._probe_fd = control_fd, probe_fd
         self._control: Optional[Control] = None
@@ -161,13 +181,13 @@ class _Process:
         generation, batching = await self._loaded()
         sampler = Sampler({name: model.version for name, model in generation.models.items()})
         watch = self._watch(sampler)
-        settings = self._settings
+        settings, access = self._settings, self._access()
         cache = Cache(round(settings["serve.cache_mb"] * 1e6)) if settings["serve.cache_mb"] else None
-        app = App(generation, sampler, watch, batching, cache, self._files)
+        app = App(generation, sampler, watch, batching, cache, self._files, access)
         limits = Limits(
             body=round(settings["serve.body_mb"] * 1e6), connections=settings["serve.connections"]
         )
-        listening = Listening(listeners, app.answer, limits)
+        listening = Listening(listeners, app.answer, limits, access.tls)
         app.served.changed = listening.forget
         tasks = [asyncio.get_running_loop().create_task(self._beat(sampler))]
         try:
@@ -181,8 +201,9 @@ class _Process:
             self._tell("ready", address=address, warmup_ms=round(generation.warmup_ms, 1))
             if self._control is None:
                 models = ", ".join(generation.models) or "no model"
+                scheme = "https" if access.tls else "http"
                 also = f"{self._uds} and " if self._uds else ""
-                print(f"edgeai serves {models} on {also}http://{address}", file=sys.stderr, flush=True)
+                print(f"edgeai serves {models} on {also}{scheme}://{address}", file=sys.stderr, flush=True)
             await _first(self._accept, self._drain)
             if not self._drain.is_set():
                 tasks.append(asyncio.get_running_loop().create_task(watch.run()))

@@ -1,0 +1,228 @@
+"""Tokens and TLS: what clients from elsewhere need, and programs on the machine do not."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import socket
+import ssl
+import subprocess
+import sys
+from pathlib import Path
+from typing import Callable, Dict, Iterator, Optional
+
+import pytest
+import toys
+from serving_process import BOUND_S, serving
+
+from edgeai_runtime.errors import InputError
+from edgeai_runtime.server.access import open_access
+
+TOKEN = "0123456789abcdef-of-the-line"
+ADD = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 3], "data": [1, 2, 3]}]}
+
+
+def write(path: Path, text: str, mode: int = 0o600) -> Path:
+    path.write_text(text)
+    path.chmod(mode)
+    return path
+
+
+@pytest.fixture
+def tokens(tmp_path: Path) -> Path:
+    return write(tmp_path / "tokens", f"# the line's\n{TOKEN}\n\nanother-one-for-the-robot\n")
+
+
+def ask(connection: http.client.HTTPConnection, method: str, path: str, token: str = "") -> int:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    connection.request(method, path, json.dumps(ADD) if "infer" in path else None, headers)
+    answer = connection.getresponse()
+    answer.read()
+    return answer.status
+
+
+class ByHand:
+    def __init__(self, directory: Path, settings: str) -> None:
+        (directory / "adder.onnx").write_bytes(toys.add_one())
+        config = write(directory / "settings.toml", f"schema = 1\n[serve]\n{settings}")
+        words = ["adder.onnx", "--http", "127.0.0.1:0", "--uds", "here.sock", "--config", str(config)]
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "edgeai_runtime", "serve", *words],
+            cwd=directory,
+            stderr=subprocess.PIPE,
+            env=dict(os.environ, ORT_DISABLE_TELEMETRY="1"),
+            text=True,
+        )
+        assert self.process.stderr is not None
+        self.said = self.process.stderr.readline().rstrip("\n")
+        self.port = int(self.said.rpartition(":")[2]) if "serves" in self.said else 0
+        self.unix = directory / "here.sock"
+
+    def remote(self, tls: Optional[ssl.SSLContext] = None) -> http.client.HTTPConnection:
+        if tls is not None:
+            return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=BOUND_S, context=tls)
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=BOUND_S)
+
+    def local(self) -> http.client.HTTPConnection:
+        connection = http.client.HTTPConnection("localhost", timeout=BOUND_S)
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.settimeout(BOUND_S)
+        connection.sock.connect(str(self.unix))
+        return connection
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[[str], ByHand]]:
+    """Serve the adder by settings of the table [serve]."""
+    with contextlib.ExitStack() as running:
+
+        def start(settings: str) -> ByHand:
+            started = ByHand(tmp_path, settings)
+            running.callback(started.close)
+            return started
+
+        yield start
+
+
+@pytest.fixture
+def guarded(start: Callable[[str], ByHand], tokens: Path) -> ByHand:
+    return start(f'tokens = "{tokens}"\n')
+
+
+class TestTokens:
+    def test_are_asked_of_clients_from_elsewhere(self, guarded: ByHand) -> None:
+        remote = guarded.remote()
+        for path in ("/v2", "/v2/models/adder", "/metrics", "/v2/health", "/nowhere"):
+            assert ask(remote, "GET", path) == 401
+        for wrong in ("wrong", TOKEN[:-1], TOKEN + "x", "ä"):
+            assert ask(remote, "POST", "/v2/models/adder/infer", wrong) == 401
+        for good in (TOKEN, "another-one-for-the-robot"):
+            assert ask(remote, "POST", "/v2/models/adder/infer", good) == 200
+        remote.close()
+
+    def test_one_that_was_good_opens_nothing_for_the_next_request(self, guarded: ByHand) -> None:
+        remote = guarded.remote()
+        statuses = [ask(remote, "GET", "/v2", token) for token in (TOKEN, TOKEN, "", TOKEN, "wrong")]
+        assert statuses == [200, 200, 401, 200, 401]
+        remote.close()
+
+    def test_who_asks_whether_it_lives_needs_none(self, guarded: ByHand) -> None:
+        remote = guarded.remote()
+        assert [ask(remote, "GET", f"/v2/health/{word}") for word in ("live", "ready")] == [200, 200]
+        remote.close()
+
+    def test_programs_on_the_machine_need_none(self, guarded: ByHand) -> None:
+        local = guarded.local()
+        assert ask(local, "POST", "/v2/models/adder/infer") == 200
+        local.close()
+
+    def test_let_models_be_loaded_from_elsewhere(self, guarded: ByHand) -> None:
+        remote = guarded.remote()
+        assert ask(remote, "POST", "/v2/repository/models/adder/unload", TOKEN) == 200
+        assert ask(remote, "POST", "/v2/models/adder/infer", TOKEN) == 404
+        assert ask(remote, "POST", "/v2/repository/models/adder/load", TOKEN) == 200
+        assert ask(remote, "POST", "/v2/models/adder/infer", TOKEN) == 200
+        remote.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "sentence"),
+    [
+        (f"{TOKEN}\n", 0o640, "others may read it; type: chmod 600"),
+        ("# none\n", 0o600, "there is no token in it"),
+        (f"{TOKEN}\nshort\n", 0o600, "token 2 is shorter than 16 characters"),
+        ("sixteen characters\n", 0o600, "token 1 is shorter than 16 characters, or has some"),
+    ],
+)
+def test_a_file_of_tokens_that_is_not_in_order_is_refused_and_not_shown(
+    tmp_path: Path, text: str, mode: int, sentence: str
+) -> None:
+    with pytest.raises(InputError, match=sentence) as refused:
+        open_access(write(tmp_path / "tokens", text, mode))
+    assert TOKEN not in str(refused.value)
+
+
+def test_a_device_asks_for_its_tokens_also_where_its_settings_cannot_be_read(
+    tmp_path: Path,
+) -> None:
+    generation = toys.write_generation(tmp_path / "generation", {})
+    etc = tmp_path / "device/etc/edgeai"
+    etc.mkdir(parents=True)
+    write(etc / "tokens", f"{TOKEN}\n")
+    write(etc / "device.toml", "this is no TOML")
+    with socket.create_server(("127.0.0.1", 0)) as listener, serving(
+        generation, listener=listener, root=tmp_path / "device"
+    ) as process:
+        process.tell("accept")
+        process.wait_for("accepting")
+        remote = http.client.HTTPConnection(*listener.getsockname(), timeout=BOUND_S)
+        assert [ask(remote, "GET", "/v2", token) for token in ("", TOKEN)] == [401, 200]
+        remote.close()
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Dict[str, Path]:
+    """A certificate for 127.0.0.1, its key, and the CA that vouches for it."""
+    pytest.importorskip("cryptography", reason="a certificate is made with cryptography, which devices lack")
+    from edgeai_runtime.bundle.certificate import make_certificate
+
+    make_certificate(tmp_path / "keys", ["127.0.0.1"])
+    made = tmp_path / "keys" / "depot"
+    return {"pem": made / "127.0.0.1.pem", "key": made / "127.0.0.1.key", "ca": made / "ca.pem"}
+
+
+class TestTls:
+    def test_is_what_tcp_clients_begin_with(
+        self, start: Callable[[str], ByHand], certificate: Dict[str, Path]
+    ) -> None:
+        by_hand = start('certificate = "{pem}"\nkey = "{key}"\n'.format(**certificate))
+        assert by_hand.said == f"edgeai serves adder on here.sock and https://127.0.0.1:{by_hand.port}"
+        trusting = ssl.create_default_context(cafile=str(certificate["ca"]))
+        remote = by_hand.remote(trusting)
+        for _again in range(3):  # one connection, kept
+            assert ask(remote, "POST", "/v2/models/adder/infer") == 200
+        remote.close()
+        remote = by_hand.remote(trusting)
+        remote.request("GET", "/v2", headers={"Connection": "close"})
+        assert json.loads(remote.getresponse().read())["name"] == "edgeai"
+        remote.close()
+        local = by_hand.local()
+        assert ask(local, "POST", "/v2/models/adder/infer") == 200
+        local.close()
+        with pytest.raises(ssl.SSLError, match="CERTIFICATE_VERIFY_FAILED"):
+            ask(by_hand.remote(ssl.create_default_context()), "GET", "/v2")
+        plain = by_hand.remote()
+        with pytest.raises((http.client.HTTPException, OSError)):
+            ask(plain, "GET", "/v2")
+        plain.close()
+        remote = by_hand.remote(trusting)  # who came wrongly is in nobody's way
+        assert ask(remote, "GET", "/v2") == 200
+        by_hand.process.terminate()
+        remote.close()
+        assert by_hand.process.wait(BOUND_S) == 0
+
+    @pytest.mark.parametrize(
+        ("settings", "sentence"),
+        [
+            ('certificate = "{pem}"\n', "name both serve.certificate and serve.key"),
+            ('certificate = "{pem}"\nkey = "missing.pem"\n', "missing.pem: cannot be read"),
+            ('certificate = "{ca}"\nkey = "{key}"\n', "are no certificate with its key"),
+        ],
+    )
+    def test_that_cannot_be_is_refused_in_one_sentence(
+        self,
+        start: Callable[[str], ByHand],
+        certificate: Dict[str, Path],
+        settings: str,
+        sentence: str,
+    ) -> None:
+        by_hand = start(settings.format(**certificate))
+        assert by_hand.process.wait(BOUND_S) == 1
+        assert by_hand.said.startswith("edgeai: error: ")
+        assert sentence in by_hand.said
