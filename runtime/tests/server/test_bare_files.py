@@ -271,7 +271,7 @@ def test_over_the_network_nothing_is_loaded_or_unloaded(remote: http.client.HTTP
     for change in ("load", "unload"):
         status, answer = ask(remote, "POST", f"/v2/repository/models/adder/{change}")
         assert status == 403
-        assert "through the Unix socket alone" in answer["error"]
+        assert "ask through its Unix socket, or with a token" in answer["error"]
     assert outputs(remote) == [2, 3, 4]
 
 

@@ -26,6 +26,7 @@ READER = Toy(toys.reader(widest=16), toys.READER, toys.LABELS, version="1.2.0")
 ADDER = Toy(toys.add_one())
 TENSOR = {"name": "x", "datatype": "FP32", "shape": [1, 3], "data": [1, 2, 3]}
 PNG = {"Content-Type": "image/png"}
+JSON = {"Content-Type": "application/json"}
 
 
 @pytest.fixture(scope="module")
@@ -148,10 +149,19 @@ def test_binary_tensors_are_answered_too(url: str) -> None:
         ("adder", toys.picture("A"), PNG, 400, "takes no images"),
         ("adder", b"{", {}, 400, "not JSON"),
         ("adder", b"{}", {"Inference-Header-Content-Length": "x"}, 400, "expected a number"),
+        ("adder", b"{}", {**JSON, "Inference-Header-Content-Length": "0"}, 400, "none of it is JSON"),
         ("adder", b"{}", {"Content-Type": "text/html"}, 415, "'text/html', expected image/png"),
         ("adder", b"{}", {"Content-Encoding": "br"}, 415, "compressed as 'br', expected gzip or deflate"),
     ],
-    ids=["no image", "image without pipeline", "no JSON", "header length", "content type", "encoding"],
+    ids=[
+        "no image",
+        "image without pipeline",
+        "no JSON",
+        "header length",
+        "no length",
+        "content type",
+        "encoding",
+    ],
 )
 def test_a_wrong_request_is_the_clients_mistake(
     url: str, model: str, data: bytes, headers: Any, status: int, message: str

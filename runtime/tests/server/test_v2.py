@@ -228,6 +228,11 @@ def test_a_raw_request_that_says_too_little_is_refused(specs: Any, message: str)
         requests.raw(tuple(specs), 12)
 
 
+def test_an_empty_raw_request_is_no_tensor_of_no_values() -> None:
+    with pytest.raises(InputError, match="The body is empty"):
+        requests.raw((TensorSpec("x", "FP32", (1, -1)),), 0)
+
+
 WRITER = Writer("toy", "1.0.0", ["ant", "bee", "cow"], batched=True)
 JSON = Asked(())
 

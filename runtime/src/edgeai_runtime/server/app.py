@@ -1,4 +1,4 @@
-"""What is answered where: routes of the V2 protocol and /metrics."""
+"""What is answered where: routes of the V2 protocol, /metrics and /openapi.json."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, Callable, Coroutine, Dict, List, Mapping, Optional, Set
 from urllib.parse import unquote
 
@@ -33,6 +34,8 @@ from edgeai_runtime.serving.cache import Cache
 from edgeai_runtime.serving.files import Files
 from edgeai_runtime.serving.repository import Generation
 
+# What is said there of routes and errors is held against what is answered by the tests.
+_OPENAPI = Path(__file__).with_name("openapi.json")
 _log = logging.getLogger("edgeai.server")
 Answer = Callable[[], Response]
 
@@ -99,6 +102,8 @@ class App:
             return self._change(head, parts[3], parts[4])
         if parts == ["metrics"]:
             return _get(head, self._metrics)
+        if parts == ["openapi.json"]:
+            return _get(head, lambda: Response(200, _OPENAPI.read_bytes()))
         if head.path == REPORT_PATH:
             return _get(head, lambda: json_response(self._watch.report()))
         found = self._server(parts[1:]) if parts[0] == "v2" else None
@@ -210,7 +215,7 @@ def _object(body: memoryview) -> Dict[str, Any]:
 
 
 def _get(head: Head, answer: Answer) -> Handler:
-    _allow(head, "GET")
+    _allow(head, "GET", "HEAD")
     return _now(answer)
 
 
@@ -221,6 +226,8 @@ def _now(answer: Answer) -> Handler:
     return handle
 
 
-def _allow(head: Head, method: str) -> None:
-    if head.method != method:
-        raise Refused(405, f"{head.path[:200]} takes {method}, not {head.method}.", Allow=method)
+def _allow(head: Head, *methods: str) -> None:
+    if head.method not in methods:
+        raise Refused(
+            405, f"{head.path[:200]} takes {methods[0]}, not {head.method}.", Allow=", ".join(methods)
+        )

@@ -53,6 +53,7 @@ class Connection(asyncio.Protocol):
         self._queue: Deque[Union[Tuple[Head, memoryview], Response]] = deque()
         self._busy = False  # a request is being answered
         self._answering = False  # within _next
+        self._bodiless = False  # what is answered has no body, whatever the answer's length
         self._skipped: Optional[_Skipped] = None
         self._chunk = b""  # what the parser is being fed, where a request begins with it
         self._behind: List[bytes] = []  # what came of the body behind a known head
@@ -247,10 +248,12 @@ class Connection(asyncio.Protocol):
             self._overdue = None
             item = self._queue.popleft()
             if isinstance(item, Response):
+                self._bodiless = False
                 self._send(item, keep_alive=False)
             else:
                 self._busy = True
                 self._keep_alive = item[0].keep_alive
+                self._bodiless = item[0].method == "HEAD"
                 self._answer(item[0], item[1], self._reply)
         self._answering = False
 
@@ -269,7 +272,9 @@ class Connection(asyncio.Protocol):
             f"Content-Type: {response.content_type}\r\nContent-Length: {len(body)}\r\n"
             f"Connection: {'close' if close else 'keep-alive'}\r\n{further}\r\n"
         ).encode("latin-1")
-        if len(body) <= _JOIN:
+        if self._bodiless:
+            self._transport.write(head)
+        elif len(body) <= _JOIN:
             self._transport.write(head + body)
         else:
             self._transport.write(head)

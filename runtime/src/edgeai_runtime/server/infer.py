@@ -78,6 +78,12 @@ class Inference:
                 raise Refused(415, f"The content type is '{kind}', expected {known}.")
             packed, wanted = encodings.of_request(head.headers), encodings.for_answer(head.headers)
             size = _json_size(head)
+            if size == 0 and kind == "application/json":
+                raise Refused(
+                    400,
+                    "The body is application/json and Inference-Header-Content-Length says that none of it "
+                    "is JSON; send a tensor's bytes as application/octet-stream, or leave that header out.",
+                )
         except Refused as refusal:
             refused = refusal
 

@@ -122,6 +122,8 @@ def raw(specs: Tuple[TensorSpec, ...], size: int) -> Asked:
     if len(specs) != 1:
         raise InputError(f"The model has {len(specs)} inputs; send JSON in front of their bytes.")
     (spec,) = specs
+    if not size:
+        raise InputError(f"The body is empty; send the bytes of the input {spec}.")
     if spec.datatype == "BYTES":
         if any(side not in (-1, 1) for side in spec.shape):
             raise InputError(f"The input {spec} takes several values; send JSON in front of their bytes.")
