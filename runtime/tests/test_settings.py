@@ -6,7 +6,7 @@ import pytest
 from edgeai_runtime.cli import main
 from edgeai_runtime.errors import InputError
 from edgeai_runtime.paths import Paths
-from edgeai_runtime.settings import load_device, read_settings
+from edgeai_runtime.settings import SETTINGS, load_device, read_settings
 
 GOOD = """schema = 1
 name = "line1-pi"
@@ -129,3 +129,10 @@ def test_a_wrong_file_is_refused_in_one_sentence(tmp_path: Path, text: str, sent
 def test_a_wrong_variable_is_refused_in_one_sentence(variable: str, text: str, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         read_settings(environment={variable: text})
+
+
+def test_what_is_written_of_the_settings_names_all_of_them() -> None:
+    told = (Path(__file__).resolve().parents[2] / "docs" / "serving.md").read_text(encoding="utf-8")
+    for setting in SETTINGS:
+        if setting.default is not None:
+            assert f"`{setting.key}`" in told
