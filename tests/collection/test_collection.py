@@ -148,6 +148,7 @@ def test_every_playbook_runs_by_its_name_from_an_empty_directory(
     play("rollback", release_name="reader")
     assert device.reads() == ("CAB", "1.0.0")
     assert play("health") == 0
+    play("reports")
     play("remove")
     assert [root for root in fleet.roots() if root.exists()] == []
 

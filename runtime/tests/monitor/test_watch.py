@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, List
 
 import pytest
 from machines import RASPBERRY_PI, THERMAL, make
@@ -91,7 +91,8 @@ def test_it_looks_again_and_again_and_acknowledges_meanwhile(
     make(root, HOT)
 
     async def live() -> None:
-        running = asyncio.ensure_future(watch.run())
+        held_back: List[float] = []
+        running = asyncio.ensure_future(watch.run(held_back.append))
         watch.tell("reader", "It runs on the processor.")
         await until(lambda: set(watch.alarms()["standing"]) == {"hot", "reader"})
         assert await watch.acknowledge("hot", "anna")
@@ -99,6 +100,7 @@ def test_it_looks_again_and_again_and_acknowledges_meanwhile(
             await watch.acknowledge("cold", "anna")
         watch.tell("reader", None)
         await until(lambda: set(watch.alarms()["standing"]) == {"hot"})
+        await until(lambda: held_back[-1:] == [watch.pressure])
         running.cancel()
 
     asyncio.run(live())
@@ -117,7 +119,7 @@ def test_a_mistake_of_its_own_does_not_end_it(
     monkeypatch.setattr(watch, "look", broken)
 
     async def live() -> None:
-        running = asyncio.ensure_future(watch.run())
+        running = asyncio.ensure_future(watch.run(lambda share: None))
         await until(lambda: len(looks) > 1)
         running.cancel()
 

@@ -250,3 +250,30 @@ def test_a_model_of_free_shapes_is_measured_with_its_first_request(tmp_path: Pat
         assert scheduler.batching.why.startswith("measured")
 
     run(model, Batching(), scenario)
+
+
+@pytest.mark.parametrize("batching", [IN_THREAD, IN_LOOP], ids=["thread", "loop"])
+def test_a_hot_machine_gets_smaller_batches_and_rests_between_them(held: Held, batching: Batching) -> None:
+    rests: List[float] = []
+
+    async def scenario(ask: ASK, scheduler: Scheduler) -> None:
+        scheduler.share = 0.25
+        later = scheduler._loop.call_later
+
+        def call_later(seconds: float, work: Callable[[], None]) -> Any:
+            rests.append(seconds / scheduler._took)
+            return later(0, work)
+
+        scheduler._loop.call_later = call_later  # type: ignore[method-assign,assignment]
+        held.may_go.set()
+        await asyncio.gather(*(ask(row(number)) for number in range(5)))
+        scheduler._loop.call_later = later  # type: ignore[method-assign]
+        scheduler.share = 1.0
+        await asyncio.gather(*(ask(row(number)) for number in range(8)))
+
+    run(held, batching, scenario)
+    assert held.batches[-1] == 8
+    assert max(held.batches[:-1]) == 2
+    assert rests == pytest.approx(
+        [3.0] * (len(held.batches) - 1)
+    )  # a quarter of the time is a share of one in four

@@ -8,7 +8,7 @@ import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Deque, Dict, Optional, Tuple
+from typing import Any, Callable, Deque, Dict, Optional, Tuple
 
 from edgeai_runtime.monitor.alarm_book import AlarmBook, sentences
 from edgeai_runtime.monitor.alarms import Alarms
@@ -63,13 +63,14 @@ class Watch:
         else:
             self._told[name] = sentence
 
-    async def run(self) -> None:
-        """Look every PERIOD_S seconds until cancelled."""
+    async def run(self, hold_back: Callable[[float], None]) -> None:
+        """Look every PERIOD_S seconds until cancelled; `hold_back` is told the pressure each time."""
         loop = asyncio.get_running_loop()
         while True:
             snapshot, told = self._sampler.snapshot(), dict(self._told)
             try:
                 await loop.run_in_executor(self._thread, self.look, snapshot, told)
+                hold_back(self.pressure)
             except Exception:  # noqa: BLE001 - what is watched must not suffer from who watches
                 _log.exception("the monitor met a mistake of its own")
             await asyncio.sleep(PERIOD_S)

@@ -35,6 +35,7 @@ class Served:
         self.now: Dict[str, Inference] = {model.name: make(model, batching) for model, batching in found}
         self.changed: Callable[[], None] = lambda: None
         self._make, self._sampler, self._files = make, sampler, files
+        self._share = 1.0
         self._why_not: Dict[str, str] = {}
         self._changing = asyncio.Lock()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="load")
@@ -82,6 +83,7 @@ class Served:
             before = self.now.get(name)
             self._sampler.add(name, model.version)
             self.now[name] = self._make(model, batching)
+            self.hold_back(self._share)
             self.changed()
             if before is not None:
                 await self._leave(before)
@@ -95,6 +97,12 @@ class Served:
                 self._why_not[name] = "unloaded"
                 self.changed()
                 await self._leave(inference)
+
+    def hold_back(self, share: float) -> None:
+        """Keep all models to a share of their batches and of the time, 1.0 for all of it."""
+        self._share = share
+        for inference in self.now.values():
+            inference.scheduler.share = share
 
     def close(self) -> None:
         """End all threads and free the models."""

@@ -20,6 +20,7 @@ from edgeai_runtime.serving.waiting import Job, Outcome, Waiting
 
 # A model in the event loop that takes this long, so often, gets a thread after all.
 TOO_LONG_S, TOO_OFTEN = 0.01, 10
+LONGEST_REST_S = 2.0  # a client and the keeper must see that it goes on
 _log = logging.getLogger("edgeai.server")
 
 
@@ -41,6 +42,7 @@ class Scheduler:
     A model that takes less time than handing it to a thread would runs in the loop itself, everything
     else in a thread of its own. Nothing ever waits while the model is idle, unless a delay was asked for.
     `measured` is told what was found out with the first request, where nothing was known before.
+    `share` is what a hot machine is held to: of the largest batch, and of the time, since only a rest cools.
     """
 
     def __init__(
@@ -60,6 +62,8 @@ class Scheduler:
         self._batches: queue.SimpleQueue[Optional[List[Job]]] = queue.SimpleQueue()
         self._thread: Optional[threading.Thread] = None
         self._slow = 0
+        self.share = 1.0
+        self._took = 0.0  # seconds, the last inference
 
     def submit(
         self,
@@ -96,7 +100,8 @@ class Scheduler:
         waiting = self._waiting
         if self._running or not waiting.count or (self.batching.max_queue_delay_us and self._delay()):
             return
-        jobs = waiting.take(self.batching.batch_of(waiting.count), self._overdue)
+        most = self.batching.batch_of(waiting.count)
+        jobs = waiting.take(most if self.share == 1 else max(1, int(most * self.share)), self._overdue)
         if not jobs:
             return
         if not self.batching.inline:
@@ -104,10 +109,21 @@ class Scheduler:
             self._hand_over(jobs)
             return
         outcomes = self._run(jobs)
-        if waiting.count:
+        if self.share < 1:
+            self._rest()
+        elif waiting.count:
             self._flushing = True
             self._loop.call_soon(self._flush)
         _tell(jobs, outcomes)
+
+    def _rest(self) -> None:
+        """Begin nothing for as long as keeps the model to its share of the time."""
+        self._running = True
+        self._loop.call_later(min(LONGEST_REST_S, self._took * (1 / self.share - 1)), self._rested)
+
+    def _rested(self) -> None:
+        self._running = False
+        self._flush()
 
     def _delay(self) -> bool:
         """Whether to wait for more; a timer then goes on."""
@@ -136,6 +152,7 @@ class Scheduler:
         begun = time.perf_counter()
         outcomes = _run(self.model, jobs)
         ended = time.perf_counter()
+        self._took = ended - begun
         answered = rows = 0
         waited = 0.0
         for job, outcome in zip(jobs, outcomes):
@@ -178,9 +195,11 @@ class Scheduler:
             self._loop.call_soon_threadsafe(self._adopt, found)
 
     def _ran(self, jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> None:
-        self._running = False
         # The model goes on before answers are written: it shall not wait for them.
-        self._flush()
+        if self.share < 1:
+            self._rest()
+        else:
+            self._rested()
         _tell(jobs, outcomes)
 
     def _adopt(self, batching: Batching) -> None:
