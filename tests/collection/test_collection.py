@@ -153,7 +153,7 @@ def test_every_playbook_runs_by_its_name_from_an_empty_directory(
     assert [root for root in fleet.roots() if root.exists()] == []
 
     assert sorted(played) == sorted(path.stem for path in installed.glob("playbooks/*.yml"))
-    assert sorted(path.name for path in fleet.directory.iterdir()) == ["bundle", "report"]
+    assert sorted(path.name for path in fleet.directory.iterdir()) == ["bundle", "report", "report_keys"]
     reports = sorted(path.name for path in fleet.directory.glob("report/*"))
-    assert reports == ["health.json", "rollback.json", "rollout.json"]
+    assert reports == ["devices", "health.json", "rollback.json", "rollout.json"]
     assert files_of(installed) == before
