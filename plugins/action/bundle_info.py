@@ -11,7 +11,6 @@ import contextlib
 import io
 import os
 import shlex
-import sys
 import tarfile
 import tempfile
 from pathlib import Path
@@ -19,7 +18,7 @@ from typing import Any, ClassVar, Dict, Optional
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.edgeai.fleet.plugins.module_utils.bundle_files import SIGNED, TIMESTAMP, is_ours
-from ansible_collections.edgeai.fleet.plugins.module_utils.edgeai_command import Answer, Refused, ask
+from ansible_collections.edgeai.fleet.plugins.module_utils.edgeai_command import Answer, Refused, ask_here
 
 Result = Dict[str, Any]
 
@@ -65,20 +64,18 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "in runtime_root_json for devices.",
                 kind="bad_input",
             )
-        command = [arguments["python"] or sys.executable, "-m", "edgeai_runtime", "--json", "bundle", "show"]
-        command += ["--root-json", root]
+        python, command = arguments["python"], ["bundle", "show", "--root-json", root]
         command += ["--ca", os.path.abspath(arguments["ca"])] if arguments["ca"] else []
         if arguments["depot_url"]:
-            return ask([*command, "--depot", arguments["depot_url"]])
+            return ask_here(python, [*command, "--depot", arguments["depot_url"]])
         directory = self._remote_expand_user(arguments["directory"])
         with tempfile.TemporaryDirectory(prefix="edgeai-bundle-") as copy:
             self._take(directory, Path(copy))
             url = Path(copy).as_uri()
             try:
-                return ask([*command, "--depot", url])
-            except Refused as refused:  # the copy is gone by the time somebody reads this
-                said = refused.failure
-                raise Refused(said["msg"].replace(url, directory), said["kind"], said["details"]) from None
+                return ask_here(python, [*command, "--depot", url])
+            except Refused as refused:
+                raise refused.renamed(url, directory) from None
 
     def _take(self, directory: str, copy: Path) -> None:
         """Copy what is signed of a bundle on the host, unverified as it is; raises Refused without one."""

@@ -8,11 +8,10 @@ from __future__ import annotations
 import base64
 import posixpath
 import shlex
-import sys
 from pathlib import Path
-from typing import Any, ClassVar, Dict, Tuple
+from typing import Any, ClassVar, Dict, Optional, Tuple
 
-from ansible_collections.edgeai.fleet.plugins.module_utils.edgeai_command import Answer, Refused, ask
+from ansible_collections.edgeai.fleet.plugins.module_utils.edgeai_command import Answer, Refused, ask_here
 from ansible_collections.edgeai.fleet.plugins.plugin_utils.device_command import DeviceCommand
 
 SIGNATURE = ".sig"
@@ -41,7 +40,7 @@ class ActionModule(DeviceCommand):
         try:
             for path, content in zip(told, self._bring(root, parameters["days"])):
                 path.write_bytes(content)
-            checked = self._check(told[0], report, key, parameters["python"] or sys.executable)
+            checked = self._check(told[0], report, key, parameters["python"])
             for path in told:  # only one that is in order takes the place of the last
                 path.replace(path.with_name(path.name[1:]))
         finally:
@@ -93,12 +92,8 @@ class ActionModule(DeviceCommand):
         return base64.b64decode(done["stdout"])
 
     @staticmethod
-    def _check(found: Path, report: Path, key: Path, python: str) -> Answer:
-        command = [python, "-m", "edgeai_runtime", "--json", "report", "check", str(found)]
+    def _check(found: Path, report: Path, key: Path, python: Optional[str]) -> Answer:
         try:
-            return ask([*command, "--public-key", str(key)])
-        except Refused as refused:  # what was found is gone by the time somebody reads this
-            said = refused.failure
-            raise Refused(
-                said["msg"].replace(str(found), str(report)), said["kind"], said["details"]
-            ) from None
+            return ask_here(python, ["report", "check", str(found), "--public-key", str(key)])
+        except Refused as refused:
+            raise refused.renamed(str(found), str(report)) from None

@@ -9,6 +9,7 @@ import json
 import os
 import shlex
 import subprocess
+import sys
 from typing import Any, Callable, Dict, List, Mapping, NoReturn, Optional, Sequence
 
 from ansible.module_utils.basic import AnsibleModule
@@ -23,6 +24,11 @@ class Refused(Exception):
     def __init__(self, message: str, kind: str, details: Optional[Mapping[str, Any]] = None) -> None:
         super().__init__(message)
         self.failure: Result = {"msg": message, "kind": kind, "details": dict(details or {})}
+
+    def renamed(self, old: str, new: str) -> Refused:
+        """The same with the name a thing has for whoever reads it; what was asked about is gone by then."""
+        said = self.failure
+        return Refused(said["msg"].replace(old, new), said["kind"], said["details"])
 
 
 def device_argument_spec(**options: Dict[str, Any]) -> Dict[str, Any]:
@@ -95,6 +101,13 @@ def ask(command: List[str], environment: Optional[Mapping[str, str]] = None) -> 
             kind="no_answer",
         ) from None
     return understand(command, done.returncode, done.stdout, done.stderr)
+
+
+def ask_here(
+    python: Optional[str], words: Sequence[str], environment: Optional[Mapping[str, str]] = None
+) -> Answer:
+    """Run `edgeai WORDS` with an interpreter that has the runtime, by default this one; raises Refused."""
+    return ask([python or sys.executable, "-m", "edgeai_runtime", "--json", *words], environment)
 
 
 def conclude(module: AnsibleModule, work: Callable[[], Answer], already: str) -> NoReturn:

@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any, Dict, List, NoReturn
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.edgeai.fleet.plugins.module_utils.edgeai_command import ask, conclude
+from ansible_collections.edgeai.fleet.plugins.module_utils.edgeai_command import ask_here, conclude
 
 
 def signing_argument_spec(**options: Dict[str, Any]) -> Dict[str, Any]:
@@ -28,8 +27,6 @@ def run_signing(module: AnsibleModule, words: List[str], already: str) -> NoRetu
     The passphrase goes through the environment: every user of the machine may read a command line.
     """
     params = module.params
-    command = [params["python"] or sys.executable, "-m", "edgeai_runtime", "--json", *words]
-    command += ["--keys", params["keys_dir"]]
-    command += ["--check"] if module.check_mode else []
+    command = [*words, "--keys", params["keys_dir"], *(["--check"] if module.check_mode else [])]
     environment = {"EDGEAI_PASSPHRASE": params["passphrase"]} if params["passphrase"] else {}
-    conclude(module, lambda: ask(command, environment), already=already)
+    conclude(module, lambda: ask_here(params["python"], command, environment), already=already)

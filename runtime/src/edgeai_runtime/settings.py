@@ -6,7 +6,6 @@ One schema for both. What a file does not say the environment may, and what neit
 
 from __future__ import annotations
 
-import difflib
 import os
 import sys
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tup
 from edgeai_runtime.errors import InputError
 from edgeai_runtime.monitor.rules import DEFAULTS, Rules, read_rules
 from edgeai_runtime.paths import Paths
-from edgeai_runtime.strict import check_keys
+from edgeai_runtime.strict import check_keys, nearest
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -204,9 +203,9 @@ def _variables(environment: Mapping[str, str]) -> Dict[str, str]:
             found[known[variable]] = text
         elif variable.startswith(tuple(f"{PREFIX}{table.upper()}_" for table in _TABLES)):
             names = [name[len(PREFIX) :] for name in known]  # the prefix is alike in all of them
-            near = difflib.get_close_matches(variable[len(PREFIX) :], names, n=1)
-            hint = f"did you mean '{PREFIX}{near[0]}'?" if near else "`edgeai config` shows the settings."
-            raise InputError(f"The environment's {variable} is no setting; {hint}")
+            near = nearest(variable[len(PREFIX) :], names)
+            told = f"did you mean '{PREFIX}{near}'?" if near else "`edgeai config` shows the settings."
+            raise InputError(f"The environment's {variable} is no setting; {told}")
     return found
 
 

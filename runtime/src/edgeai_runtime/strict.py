@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from typing import Any, Collection, Mapping
+from typing import Any, Collection, Iterable, Mapping, Optional
 
 from edgeai_runtime.errors import InputError
 
@@ -22,9 +22,18 @@ def check_keys(
     known = [*required, *optional]
     for key in mapping:
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"known are: {', '.join(sorted(known))}."
-            raise InputError(f"{origin}: unknown key '{key}'; {hint}")
+            raise InputError(f"{origin}: unknown key '{key}'; {hint(key, known)}")
     for key in required:
         if key not in mapping:
             raise InputError(f"{origin}: the key '{key}' is missing; add it.")
+
+
+def nearest(name: str, known: Iterable[str]) -> Optional[str]:
+    """What may have been meant by `name`, None where nothing is near."""
+    return next(iter(difflib.get_close_matches(name, list(known), n=1)), None)
+
+
+def hint(name: str, known: Collection[str], there: str = "known are") -> str:
+    """The end of a sentence that refuses `name`: the nearest that is known, else all of them."""
+    near = nearest(name, known)
+    return f"did you mean '{near}'?" if near else f"{there}: {', '.join(sorted(known))}."

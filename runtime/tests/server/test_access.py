@@ -5,16 +5,14 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import os
 import socket
 import ssl
-import subprocess
-import sys
 from pathlib import Path
-from typing import Callable, Dict, Iterator, Optional
+from typing import Callable, Dict, Iterator
 
 import pytest
 import toys
+from by_hand import ByHand
 from serving_process import BOUND_S, serving
 
 from edgeai_runtime.errors import InputError
@@ -43,47 +41,16 @@ def ask(connection: http.client.HTTPConnection, method: str, path: str, token: s
     return answer.status
 
 
-class ByHand:
-    def __init__(self, directory: Path, settings: str) -> None:
-        (directory / "adder.onnx").write_bytes(toys.add_one())
-        config = write(directory / "settings.toml", f"schema = 1\n[serve]\n{settings}")
-        words = ["adder.onnx", "--http", "127.0.0.1:0", "--uds", "here.sock", "--config", str(config)]
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "edgeai_runtime", "serve", *words],
-            cwd=directory,
-            stderr=subprocess.PIPE,
-            env=dict(os.environ, ORT_DISABLE_TELEMETRY="1"),
-            text=True,
-        )
-        assert self.process.stderr is not None
-        self.said = self.process.stderr.readline().rstrip("\n")
-        self.port = int(self.said.rpartition(":")[2]) if "serves" in self.said else 0
-        self.unix = directory / "here.sock"
-
-    def remote(self, tls: Optional[ssl.SSLContext] = None) -> http.client.HTTPConnection:
-        if tls is not None:
-            return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=BOUND_S, context=tls)
-        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=BOUND_S)
-
-    def local(self) -> http.client.HTTPConnection:
-        connection = http.client.HTTPConnection("localhost", timeout=BOUND_S)
-        connection.sock = socket.socket(socket.AF_UNIX)
-        connection.sock.settimeout(BOUND_S)
-        connection.sock.connect(str(self.unix))
-        return connection
-
-    def close(self) -> None:
-        self.process.kill()
-        self.process.communicate()
-
-
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[[str], ByHand]]:
     """Serve the adder by settings of the table [serve]."""
+    (tmp_path / "adder.onnx").write_bytes(toys.add_one())
     with contextlib.ExitStack() as running:
 
         def start(settings: str) -> ByHand:
-            started = ByHand(tmp_path, settings)
+            config = write(tmp_path / "settings.toml", f"schema = 1\n[serve]\n{settings}")
+            words = ["adder.onnx", "--uds", "here.sock", "--config", str(config)]
+            started = ByHand(tmp_path, *words)
             running.callback(started.close)
             return started
 
@@ -97,7 +64,7 @@ def guarded(start: Callable[[str], ByHand], tokens: Path) -> ByHand:
 
 class TestTokens:
     def test_are_asked_of_clients_from_elsewhere(self, guarded: ByHand) -> None:
-        remote = guarded.remote()
+        remote = guarded.connect()
         for path in ("/v2", "/v2/models/adder", "/metrics", "/v2/health", "/nowhere"):
             assert ask(remote, "GET", path) == 401
         for wrong in ("wrong", TOKEN[:-1], TOKEN + "x", "ä"):
@@ -107,23 +74,23 @@ class TestTokens:
         remote.close()
 
     def test_one_that_was_good_opens_nothing_for_the_next_request(self, guarded: ByHand) -> None:
-        remote = guarded.remote()
+        remote = guarded.connect()
         statuses = [ask(remote, "GET", "/v2", token) for token in (TOKEN, TOKEN, "", TOKEN, "wrong")]
         assert statuses == [200, 200, 401, 200, 401]
         remote.close()
 
     def test_who_asks_whether_it_lives_needs_none(self, guarded: ByHand) -> None:
-        remote = guarded.remote()
+        remote = guarded.connect()
         assert [ask(remote, "GET", f"/v2/health/{word}") for word in ("live", "ready")] == [200, 200]
         remote.close()
 
-    def test_programs_on_the_machine_need_none(self, guarded: ByHand) -> None:
-        local = guarded.local()
+    def test_programs_on_the_machine_need_none(self, guarded: ByHand, tmp_path: Path) -> None:
+        local = guarded.connect(tmp_path / "here.sock")
         assert ask(local, "POST", "/v2/models/adder/infer") == 200
         local.close()
 
     def test_let_models_be_loaded_from_elsewhere(self, guarded: ByHand) -> None:
-        remote = guarded.remote()
+        remote = guarded.connect()
         assert ask(remote, "POST", "/v2/repository/models/adder/unload", TOKEN) == 200
         assert ask(remote, "POST", "/v2/models/adder/infer", TOKEN) == 404
         assert ask(remote, "POST", "/v2/repository/models/adder/load", TOKEN) == 200
@@ -179,29 +146,29 @@ def certificate(tmp_path: Path) -> Dict[str, Path]:
 
 class TestTls:
     def test_is_what_tcp_clients_begin_with(
-        self, start: Callable[[str], ByHand], certificate: Dict[str, Path]
+        self, start: Callable[[str], ByHand], certificate: Dict[str, Path], tmp_path: Path
     ) -> None:
         by_hand = start('certificate = "{pem}"\nkey = "{key}"\n'.format(**certificate))
         assert by_hand.said == f"edgeai serves adder on here.sock and https://127.0.0.1:{by_hand.port}"
         trusting = ssl.create_default_context(cafile=str(certificate["ca"]))
-        remote = by_hand.remote(trusting)
+        remote = by_hand.connect(tls=trusting)
         for _again in range(3):  # one connection, kept
             assert ask(remote, "POST", "/v2/models/adder/infer") == 200
         remote.close()
-        remote = by_hand.remote(trusting)
+        remote = by_hand.connect(tls=trusting)
         remote.request("GET", "/v2", headers={"Connection": "close"})
         assert json.loads(remote.getresponse().read())["name"] == "edgeai"
         remote.close()
-        local = by_hand.local()
+        local = by_hand.connect(tmp_path / "here.sock")
         assert ask(local, "POST", "/v2/models/adder/infer") == 200
         local.close()
         with pytest.raises(ssl.SSLError, match="CERTIFICATE_VERIFY_FAILED"):
-            ask(by_hand.remote(ssl.create_default_context()), "GET", "/v2")
-        plain = by_hand.remote()
+            ask(by_hand.connect(tls=ssl.create_default_context()), "GET", "/v2")
+        plain = by_hand.connect()
         with pytest.raises((http.client.HTTPException, OSError)):
             ask(plain, "GET", "/v2")
         plain.close()
-        remote = by_hand.remote(trusting)  # who came wrongly is in nobody's way
+        remote = by_hand.connect(tls=trusting)  # who came wrongly is in nobody's way
         assert ask(remote, "GET", "/v2") == 200
         by_hand.process.terminate()
         remote.close()

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Tuple
 
 import pytest
 import toys
+from by_hand import ByHand
 from onnx import TensorProto, helper
 from serving_process import BOUND_S, serving
 from toys import Toy
@@ -24,32 +22,6 @@ from edgeai_runtime.cli import main
 ADD = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 3], "data": [1, 2, 3]}]}
 NEGATE = toys.single(helper.make_node("Neg", ["x"], ["y"]), TensorProto.FLOAT, ["N", 3])
 SLOW = {"inputs": [{"name": "rounds", "datatype": "INT64", "shape": [1], "data": [300]}]}
-
-
-class ByHand:
-    """`edgeai serve` as one types it; `said` is its line that it is ready."""
-
-    def __init__(self, directory: Path, *arguments: str) -> None:
-        command = [sys.executable, "-m", "edgeai_runtime", "serve", "--http", "127.0.0.1:0", *arguments]
-        environment = dict(os.environ, ORT_DISABLE_TELEMETRY="1")
-        self.process = subprocess.Popen(
-            command, cwd=directory, stderr=subprocess.PIPE, env=environment, text=True
-        )
-        assert self.process.stderr is not None
-        self.said = self.process.stderr.readline().rstrip("\n")
-        self.port = int(self.said.rpartition(":")[2])
-
-    def connect(self, unix: Optional[Path] = None) -> http.client.HTTPConnection:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=BOUND_S)
-        if unix is not None:
-            connection.sock = socket.socket(socket.AF_UNIX)
-            connection.sock.settimeout(BOUND_S)
-            connection.sock.connect(str(unix))
-        return connection
-
-    def close(self) -> None:
-        self.process.kill()
-        self.process.communicate()
 
 
 def ask(connection: http.client.HTTPConnection, method: str, path: str, body: Any = None) -> Tuple[int, Any]:

@@ -5,13 +5,13 @@ A controller has no accelerator: it is named x86_64-cp311.
 
 from __future__ import annotations
 
-import difflib
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import List, Sequence
+from typing import List
 
 from edgeai_runtime.errors import InputError
+from edgeai_runtime.strict import hint
 
 GLIBC = (2, 28)  # wheels that need a newer one are not taken: Debian 10, JetPack 5 and newer have it
 # pip takes a wheel only under a tag it was told, so every older one is named.
@@ -53,7 +53,7 @@ def find_target(name: str, locks: Path, own_wheels: bool = False) -> Target:
     if match is None or not requirements.is_file():
         known = [path.stem for path in locks.glob("*.txt") if _NAME.fullmatch(path.stem)]
         own = "" if own_wheels else " For wheels of your own name their directory in bundle_wheels."
-        raise InputError(f"The target '{name}' has no lock in {locks}; {_hint(name, known)}{own}")
+        raise InputError(f"The target '{name}' has no lock in {locks}; {hint(name, known, 'there are')}{own}")
     return Target(name, match["architecture"], f"3.{match['minor']}", match["accelerator"], requirements)
 
 
@@ -64,11 +64,7 @@ def find_controller(machine: str, locks: Path) -> Target:
     requirements = locks / f"{name}.txt"
     if match is None or not requirements.is_file():
         known = [path.stem.partition("-")[2] for path in locks.glob("controller-*.txt")]
-        raise InputError(f"The controller '{machine}' has no lock in {locks}; {_hint(machine, known)}")
+        raise InputError(
+            f"The controller '{machine}' has no lock in {locks}; {hint(machine, known, 'there are')}"
+        )
     return Target(name, match["architecture"], f"3.{match['minor']}", "", requirements)
-
-
-def _hint(name: str, known: Sequence[str]) -> str:
-    """What may have been meant by a name that has no lock."""
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(sorted(known))}."

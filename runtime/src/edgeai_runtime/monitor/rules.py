@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Any, Dict, Mapping, NamedTuple, Optional, Tuple
 
 from edgeai_runtime.errors import InputError
 from edgeai_runtime.monitor.readings import SAID
-from edgeai_runtime.strict import check_keys
+from edgeai_runtime.strict import check_keys, hint
 
 
 class Rule(NamedTuple):
@@ -82,7 +81,7 @@ def read_rules(table: Mapping[str, Any], origin: str) -> Dict[str, Rule]:
         where = f"{origin}, [alarms.{name}]"
         if entry is False:
             if name not in rules:
-                raise InputError(f"{where}: there is no such alarm to switch off; {_nearest(name, rules)}")
+                raise InputError(f"{where}: there is no such alarm to switch off; {hint(name, rules)}")
             del rules[name]
         elif isinstance(entry, Mapping):
             rules[name] = _rule(entry, rules.get(name), where)
@@ -102,7 +101,7 @@ def _rule(entry: Mapping[str, Any], known: Optional[Rule], where: str) -> Rule:
             raise InputError(f"{where}: {key} is {value!r}, expected {expected}.")
     if known is None and entry["reading"] not in SAID:
         raise InputError(
-            f"{where}: the reading '{entry['reading']}' is unknown; {_nearest(entry['reading'], SAID)}"
+            f"{where}: the reading '{entry['reading']}' is unknown; {hint(entry['reading'], SAID)}"
         )
     rule = known._replace(**entry) if known else Rule(**entry)
     if (rule.above is None) == (rule.below is None):
@@ -118,8 +117,3 @@ def _kind(key: str) -> Tuple[Any, str]:
     if key in ("reading", "advice"):
         return str, "a text"
     return (bool, "true or false") if key == "latched" else ((int, float), "a number")
-
-
-def _nearest(name: str, known: Mapping[str, Any]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean '{near[0]}'?" if near else f"known are: {', '.join(sorted(known))}."
