@@ -31,10 +31,9 @@ def reverted(device: Device) -> str:
 
 
 def ask(device: Device, count: int, generation: int = 2) -> None:
-    """Have a generation answer so often: the one before it may still accept until it reads "drain"."""
-    device.wait_answer(generation)
-    for _turn in range(count - 1):
-        assert device.infer().generation == generation
+    """Have a generation answer so often, whatever the one before it still answers."""
+    for _turn in range(count):
+        device.wait_answer(generation)
 
 
 @pytest.mark.parametrize(
