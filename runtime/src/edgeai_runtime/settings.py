@@ -137,21 +137,23 @@ def read_device(paths: Paths) -> Settings:
 
 def read_settings(
     path: Optional[Path] = None,
-    environment: Mapping[str, str] = os.environ,
+    environment: Optional[Mapping[str, str]] = None,
     given: Optional[Mapping[str, Any]] = None,
 ) -> Settings:
     """The settings of a file, if any, of the environment and of what was `given` by its key, the last first.
+
+    `environment` None is that of the process.
 
     Raises InputError for what is unknown, naming the nearest known, and for what is out of range.
     """
     data = load_toml(path) if path else {}
     if path:
         _check_tables(data, str(path))
-    variables = _variables(environment)
+    variables = _variables(os.environ if environment is None else environment)
     values = {}
     for setting in SETTINGS:
         found = Value(setting.default, DEFAULT)
-        table, _, name = setting.key.rpartition(".")
+        table, _dot, name = setting.key.rpartition(".")
         there = data.get(table, {}) if table else data
         if name in there:
             value = _checked(setting, there[name], f"{path}{f', [{table}]' if table else ''}: '{name}'")

@@ -46,7 +46,7 @@ class Access:
             )
 
     def _has_token(self, head: Head) -> bool:
-        scheme, _, given = head.headers.get("authorization", "").partition(" ")
+        scheme, _space, given = head.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer":
             return False
         # All of them are looked at, so that the time tells nothing.
