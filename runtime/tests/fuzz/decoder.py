@@ -1,4 +1,4 @@
-"""Coverage-guided fuzzing of what reads requests: `python tests/fuzz/decoder.py [OPTIONS] [CORPUS]`, libFuzzer's.
+"""Coverage-guided fuzzing of what reads requests: `decoder.py [OPTIONS] [CORPUS]`, as libFuzzer takes them.
 
 Whatever the bytes are, they are read, or refused with an InputError; any other error is a mistake of ours.
 """
