@@ -10,7 +10,7 @@ export ORT_DISABLE_TELEMETRY := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help setup dev demo test lint sanity format test-runtime test-power test-power-sample test-switches \
-	test-transfer test-plugins test-example test-benchmarks test-collection test-integration test-demo test-hosts \
+	test-transfer fuzz test-plugins test-example test-benchmarks test-collection test-integration test-demo test-hosts \
 	test-industrial-pc bench-serving changelog locks clean
 
 help: ## Say what can be typed
@@ -77,6 +77,9 @@ test-switches: dev ## Switch model and runtime 50 times each under load; no requ
 test-transfer: dev ## Kill a download of 200 MB at 50 points and count what the depot sends (2 minutes)
 	cd runtime && EDGEAI_TEST_SIZE=200000000 EDGEAI_TEST_CUTS=50 \
 	  ../$(BIN)/python -m pytest -q -s tests/trust/test_killed.py
+
+fuzz: dev ## Fuzz what reads requests for ten minutes (where .venv is Python 3.11 on x86_64)
+	$(BIN)/python runtime/tests/fuzz/decoder.py -max_total_time=600 -max_len=4096 -rss_limit_mb=1024
 
 test-plugins: dev ## Test modules, filters and callback here and on the oldest and newest ansible-core
 	$(BIN)/python -m pytest -q --numprocesses auto tests/unit

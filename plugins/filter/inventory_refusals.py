@@ -52,6 +52,7 @@ CLASSES = ("industrial_pc", "jetson", "raspberry_pi")
 ROOT_LIMIT = 60  # a unix socket's path holds 107 bytes (unix(7)), and supervisor adds its own suffix
 # In numbers: systemd, which listens, takes no name, and a factory need not have names.
 HTTP = re.compile(r"^(?:\d{1,3}(?:\.\d{1,3}){3}|\[[0-9a-fA-F:.]+\]):(\d{1,5})$")
+TOKEN = re.compile(r"^[!-~]{16,}$")
 DEFAULT_HTTP = "127.0.0.1:8080"
 
 
@@ -85,6 +86,16 @@ def _one(variables: Mapping[str, Any]) -> List[str]:
     if not found or not 0 < int(found.group(1)) < 65536:
         refusals.append(
             f"runtime_http is '{http}', expected an address and a port, in numbers, such as {DEFAULT_HTTP}."
+        )
+    short = [token for token in variables.get("runtime_tokens") or [] if not TOKEN.match(str(token))]
+    if short:
+        refusals.append(
+            f"{len(short)} of runtime_tokens are shorter than 16 characters, or have some that a header does "
+            "not take; make them with `openssl rand -hex 32`."
+        )
+    if bool(variables.get("runtime_certificate")) != bool(variables.get("runtime_certificate_key")):
+        refusals.append(
+            "of runtime_certificate and runtime_certificate_key one is missing; give both or none."
         )
     return refusals + tuning_refusals(str(device_class), variables.get("runtime_tuning", {}))
 

@@ -38,6 +38,10 @@ options:
       there.
     type: dict
     default: {}
+  secrets:
+    description: As O(files), for what nobody but O(owner) may read. Never shown.
+    type: dict
+    default: {}
   stop_timeout_s:
     description: Seconds the services may take to finish what they have.
     type: float
@@ -67,7 +71,7 @@ actions:
   elements: str
   returned: success
 files:
-  description: The files that were written, or would be, as in O(files).
+  description: The files that were written, or would be, as in O(files) and O(secrets).
   type: list
   elements: str
   returned: for V(present)
@@ -198,24 +202,42 @@ def said(module: AnsibleModule, would: str, done: str, names: List[str]) -> str:
 
 def write_files(module: AnsibleModule, root: str) -> List[str]:
     """Write what differs, remove what must not be there; returns the names of those files."""
+    owner = module.params["owner"]
+    # In check mode nobody may have made the user yet; without one the file is written anew anyway.
+    known = [entry.pw_uid for entry in pwd.getpwall() if entry.pw_name == owner] if owner else []
+    reader = known[0] if known else os.geteuid()
     written = []
-    for name, content in sorted(module.params["files"].items()):
-        path = os.path.join(root, SETTINGS, name)
-        data = str(content).encode() if content else None
-        if read(path) == data:
-            continue
-        written.append(name)
-        if data is None:
+    for files, mode, uid in (("files", 0o644, os.geteuid()), ("secrets", 0o600, reader)):
+        for name, content in sorted(module.params[files].items()):
+            path = os.path.join(root, SETTINGS, name)
+            data = str(content).encode() if content else None
+            if read(path) == data and (data is None or is_for(path, mode, uid)):
+                continue
+            written.append(name)
             if not module.check_mode:
-                os.unlink(path)
-        elif not module.check_mode:
-            with tempfile.NamedTemporaryFile(dir=os.path.dirname(path), delete=False) as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(file.name, 0o644)
-            os.replace(file.name, path)
+                write(path, data, mode, uid)
     return written
+
+
+def is_for(path: str, mode: int, uid: int) -> bool:
+    """Whether a file is its owner's, who may do with it what `mode` says."""
+    found = os.stat(path)
+    return (found.st_uid, found.st_mode & 0o7777) == (uid, mode)
+
+
+def write(path: str, data: Optional[bytes], mode: int, uid: int) -> None:
+    """Have a file with this content, whole or not at all; None: have none."""
+    if data is None:
+        os.unlink(path)
+        return
+    # It is made for its maker alone, so that no secret is ever seen.
+    with tempfile.NamedTemporaryFile(dir=os.path.dirname(path), delete=False) as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.chown(file.name, uid, -1)
+    os.chmod(file.name, mode)
+    os.replace(file.name, path)
 
 
 def read(path: str) -> Optional[bytes]:
@@ -270,6 +292,7 @@ def main() -> None:
             state={"type": "str", "choices": ["present", "absent"], "default": "present"},
             owner={"type": "str"},
             files={"type": "dict", "default": {}},
+            secrets={"type": "dict", "default": {}, "no_log": True},
             stop_timeout_s={"type": "float", "default": 90.0},
         ),
         supports_check_mode=True,

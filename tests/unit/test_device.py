@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import subprocess
 import sys
 from pathlib import Path
@@ -54,6 +55,30 @@ def test_a_setting_without_content_is_taken_away(present: Any, tmp_path: Path) -
     assert present(files={"a": "1", "ca.pem": ""})["files"] == ["ca.pem"]
     assert not (tmp_path / "d/etc/edgeai/ca.pem").exists()
     assert present(files={"a": "1", "ca.pem": ""})["changed"] is False
+
+
+def test_a_secret_is_for_its_owner_alone_and_never_shown(present: Any, tmp_path: Path) -> None:
+    result = present(files={"a": "1"}, secrets={"tokens": "0123456789abcdef"})
+    assert result["files"] == ["a", "tokens"]
+    assert "0123456789abcdef" not in str(result)
+    written = tmp_path / "d/etc/edgeai/tokens"
+    assert (written.read_text(), written.stat().st_mode & 0o777) == ("0123456789abcdef", 0o600)
+    assert present(files={"a": "1"}, secrets={"tokens": "0123456789abcdef"})["changed"] is False
+    written.chmod(0o644)
+    assert present(check=True, secrets={"tokens": "0123456789abcdef"})["files"] == ["tokens"]
+    assert present(secrets={"tokens": "0123456789abcdef"})["files"] == ["tokens"]
+    assert written.stat().st_mode & 0o777 == 0o600
+    assert present(secrets={"tokens": ""})["files"] == ["tokens"]
+    assert not written.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a file is given away by root alone")
+def test_a_secret_belongs_to_whoever_runs_the_service(present: Any, tmp_path: Path) -> None:
+    present(owner="nobody", files={"a": "1"}, secrets={"tokens": "x"})
+    etc = tmp_path / "d/etc/edgeai"
+    assert pwd.getpwuid((etc / "tokens").stat().st_uid).pw_name == "nobody"
+    assert (etc / "a").stat().st_uid == 0
+    assert present(owner="nobody", files={"a": "1"}, secrets={"tokens": "x"})["changed"] is False
 
 
 def test_check_mode_makes_nothing(present: Any, tmp_path: Path) -> None:

@@ -144,6 +144,16 @@ class TestAnInventory:
             inventory_refusals(["a"], {"a": host(runtime_http=http)})
         )
 
+    @pytest.mark.parametrize("token", ["too-small", "with a space in it", "ümlauts-are-no-ascii"])
+    def test_with_a_token_that_is_none_is_refused_without_showing_it(self, token: str) -> None:
+        said = only(inventory_refusals(["a"], {"a": host(runtime_tokens=["x" * 16, token])}))
+        assert said.startswith("a: 1 of runtime_tokens are shorter than 16 characters")
+        assert token not in said
+
+    def test_with_half_of_a_certificate_is_refused(self) -> None:
+        said = only(inventory_refusals(["a"], {"a": host(runtime_certificate="service.crt")}))
+        assert "one is missing; give both or none" in said
+
     def test_with_two_devices_on_one_port_of_one_machine_is_refused(self) -> None:
         local = {"ansible_connection": "local"}
         fleet = {

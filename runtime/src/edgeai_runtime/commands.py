@@ -389,6 +389,14 @@ def infer(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
     return _as_dict(infer(url, args.model, args.image))
 
 
+def bench(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
+    from edgeai_runtime.bench import bench, connecting
+
+    at = connecting(args.url, args.uds or (None if args.url else paths.http))
+    name, rows = bench(at, args.model, args.concurrency, args.seconds, args.image, progress)
+    return {"changed": False, "model": name, "measured": [dataclasses.asdict(row) for row in rows]}
+
+
 def serve(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
     try:
         from edgeai_runtime.server.run import run_files, run_generation

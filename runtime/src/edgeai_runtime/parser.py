@@ -63,6 +63,10 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+def _several(text: str) -> List[int]:
+    return [_positive(part.strip()) for part in text.split(",")]
+
+
 def _target_and_directory(text: str) -> Tuple[str, Path]:
     target, equals, directory = text.partition("=")
     if not (target and equals and directory):
@@ -122,6 +126,17 @@ def build_parser() -> argparse.ArgumentParser:
     infer.add_argument("image", type=Path)
     infer.add_argument("--url", help="where it is served (default: this device)")
     infer.add_argument("--model", help="its name (default: the only one served)")
+
+    bench = add(words, "bench", commands.bench, "Measure a model where it is served, as a client sees it")
+    bench.add_argument("--model", help="its name (default: the only one served)")
+    where = bench.add_mutually_exclusive_group()
+    where.add_argument("--url", help="where it is served (default: this device)")
+    where.add_argument("--uds", type=Path, metavar="PATH", help="at this Unix socket")
+    bench.add_argument(
+        "--concurrency", type=_several, default=[1, 8], metavar="N,N,…", help="clients at once (default: 1,8)"
+    )
+    bench.add_argument("--seconds", type=float, default=5.0, metavar="S", help="for each (default: 5)")
+    bench.add_argument("--image", type=Path, metavar="FILE", help="what is asked (default: random numbers)")
 
     fetch = add(words, "fetch", commands.fetch, "Fetch a signed release from the depot and verify it")
     convert = add(

@@ -70,6 +70,10 @@ class Paths:
         return self.var / "alarms" / "alarms.json"
 
     @property
+    def tuning(self) -> Path:
+        return self.var / "tuning.json"
+
+    @property
     def trust(self) -> Path:
         return self.var / "trust"
 

@@ -8,7 +8,7 @@ import json
 import socket
 import ssl
 from pathlib import Path
-from typing import Callable, Dict, Iterator
+from typing import Any, Callable, Dict, Iterator
 
 import pytest
 import toys
@@ -60,6 +60,33 @@ def start(tmp_path: Path) -> Iterator[Callable[[str], ByHand]]:
 @pytest.fixture
 def guarded(start: Callable[[str], ByHand], tokens: Path) -> ByHand:
     return start(f'tokens = "{tokens}"\n')
+
+
+def test_alarms_are_shown_to_all_and_acknowledged_by_whoever_may(guarded: ByHand, tmp_path: Path) -> None:
+    remote, local = guarded.connect(), guarded.connect(tmp_path / "here.sock")
+    assert ask(remote, "GET", "/v2/alarms", TOKEN) == 200
+    for connection, token in ((remote, TOKEN), (local, "")):  # there is none of that name
+        assert ask(connection, "POST", "/v2/alarms/disk/acknowledge", token) == 400
+    assert ask(remote, "POST", "/v2/alarms/disk/acknowledge") == 401
+    remote.close()
+    local.close()
+
+
+def test_an_alarm_is_acknowledged_by_name(start: Callable[[str], ByHand], tmp_path: Path) -> None:
+    by_hand = start('[alarms.always]\nreading = "disk_free_mb"\nabove = 0\nclear = 0\n')
+    local = by_hand.connect(tmp_path / "here.sock")
+
+    def standing() -> Dict[str, Any]:
+        local.request("GET", "/v2/alarms")
+        alarms: Dict[str, Any] = json.loads(local.getresponse().read())["standing"]
+        return alarms
+
+    while "always" not in standing():
+        pass
+    local.request("POST", "/v2/alarms/always/acknowledge", json.dumps({"by": "anna"}))
+    assert local.getresponse().read() == b""
+    assert standing()["always"]["acknowledged"] == "anna"
+    local.close()
 
 
 class TestTokens:

@@ -22,6 +22,8 @@ import toys
 from serving_process import BOUND_S, ServingProcess, serving
 from toys import Toy
 
+from edgeai_runtime.paths import Paths
+
 READER = Toy(toys.reader(widest=16), toys.READER, toys.LABELS, version="1.2.0")
 ADDER = Toy(toys.add_one())
 TENSOR = {"name": "x", "datatype": "FP32", "shape": [1, 3], "data": [1, 2, 3]}
@@ -402,3 +404,28 @@ def test_it_loads_only_what_it_needs(tmp_path: Path, toy: Toy, request_: Any, wi
     foreign = {name.split(".")[0] for name in loaded}
     assert not foreign & {"onnx", "tuf", "securesystemslib", "requests", "urllib3", "cryptography"}
     assert ("PIL" in foreign) == with_pillow
+
+
+def test_what_an_earlier_start_measured_is_not_measured_again(tmp_path: Path) -> None:
+    directory = toys.write_generation(tmp_path / "generation", {"adder": ADDER})
+    manifest = json.loads((directory / "manifest.json").read_text())
+    manifest["models"]["adder"]["fingerprint"] = "of its conversion"
+    (directory / "manifest.json").write_text(json.dumps(manifest))
+    kept = Paths(tmp_path).tuning
+    kept.parent.mkdir(parents=True)
+    sizes = []
+    for written in (None, 7):  # nobody measures 7
+        if written:
+            found = json.loads(kept.read_text())
+            (entry,) = found["measured"].values()
+            entry["max_batch_size"] = written
+            kept.write_text(json.dumps(found))
+        with socket.create_server(("127.0.0.1", 0)) as listener, serving(
+            directory, listener=listener, root=tmp_path
+        ) as process:
+            process.tell("accept")
+            process.wait_for("accepting")
+            url = f"http://{process.wait_for('ready')['address']}/v2/models/adder/config"
+            sizes.append(requests.get(url, timeout=BOUND_S).json()["max_batch_size"])
+    assert sizes[0] != 7
+    assert sizes[1] == 7

@@ -18,13 +18,13 @@ _PATIENCE_S = 3.0
 class UnixConnection(http.client.HTTPConnection):
     """HTTP to whoever serves at the Unix socket `path`."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=_PATIENCE_S)
+    def __init__(self, path: Path, timeout_s: float = _PATIENCE_S) -> None:
+        super().__init__("localhost", timeout=timeout_s)
         self._path = path
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(_PATIENCE_S)
+        self.sock.settimeout(self.timeout)
         with short(self._path) as name:
             self.sock.connect(name)
 

@@ -100,6 +100,10 @@ class App:
             return self._index
         if parts[:3] == ["v2", "repository", "models"] and len(parts) == 5:
             return self._change(head, parts[3], parts[4])
+        if parts == ["v2", "alarms"]:
+            return _get(head, lambda: json_response(self._watch.alarms()))
+        if parts[:2] == ["v2", "alarms"] and parts[3:] == ["acknowledge"]:
+            return self._acknowledge(head, parts[2])
         if parts == ["metrics"]:
             return _get(head, self._metrics)
         if parts == ["openapi.json"]:
@@ -177,11 +181,27 @@ class App:
                 raise Refused(
                     400, f"{name} is loaded from the file that `edgeai serve` was told; send no parameters."
                 )
-            task = asyncio.get_running_loop().create_task(_done(changes[change](name), reply))
-            self._changes.add(task)
-            task.add_done_callback(self._changes.discard)
+            self._go_on(_done(changes[change](name), reply))
 
         return handle
+
+    def _acknowledge(self, head: Head, name: str) -> Handler:
+        """/v2/alarms/NAME/acknowledge; the body may say by whom. Raises Refused."""
+        _allow(head, "POST")
+        self._access.check_administrator(head)
+
+        def handle(body: memoryview, reply: Reply) -> None:
+            by = _object(body).get("by", "whoever is on the device" if head.local else "whoever has a token")
+            if not isinstance(by, str) or not 0 < len(by) <= 200:
+                raise Refused(400, "by is no text of 1 to 200 characters; say who acknowledges, or nothing.")
+            self._go_on(_done(self._watch.acknowledge(name, by), reply))
+
+        return handle
+
+    def _go_on(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._changes.add(task)
+        task.add_done_callback(self._changes.discard)
 
     def _metrics(self) -> Response:
         snapshot, watch = self._sampler.snapshot(), self._watch
@@ -190,14 +210,14 @@ class App:
         return Response(200, text.encode(), metrics.CONTENT_TYPE)
 
 
-async def _done(change: Coroutine[Any, Any, None], reply: Reply) -> None:
-    """Answer once a change is made, or has failed."""
+async def _done(change: Coroutine[Any, Any, Any], reply: Reply) -> None:
+    """Answer once something was changed, or that could not be."""
     try:
         await change
     except EdgeAIError as error:
         reply(error_response(400, error.message))
     except Exception as error:  # noqa: BLE001 - every request is answered
-        _log.exception("a change of the models")
+        _log.exception("a change")
         reply(mistake(error))
     else:
         reply(Response(200))

@@ -27,6 +27,7 @@ from edgeai_runtime.serving.cache import Cache
 from edgeai_runtime.serving.files import Files
 from edgeai_runtime.serving.memory import release_freed_memory
 from edgeai_runtime.serving.repository import Generation, load_generation
+from edgeai_runtime.serving.tuning import Tuning
 from edgeai_runtime.settings import Settings, read_device, read_settings
 
 HEARTBEAT_S = 1.0
@@ -66,6 +67,7 @@ def run_generation(
     # Where they lie is no setting on a device: what guards it holds also when its settings cannot be read.
     guards = [file if file.exists() else None for file in paths.service_files if listen_fds]
     access = partial(open_access, *guards)
+    tuning = Tuning(paths.tuning if listen_fds else None)
     load = partial(load_generation, directory)
     at_once = not listen_fds or control_fd is None
     _run(
@@ -79,6 +81,7 @@ def run_generation(
             at_once,
             control_fd,
             probe_fd,
+            tuning=tuning,
         )
     )
 
@@ -142,7 +145,9 @@ class _Process:
         probe_fd: Optional[int] = None,
         files: Optional[Files] = None,
         uds: Optional[Path] = None,
+        tuning: Optional[Tuning] = None,
     ) -> None:
+        self._tuning = tuning or Tuning(None)
         self._what, self._settings, self._access = what, settings, access
         self._files, self._uds = files, uds
         self._load, self._listen, self._watch, self._at_once = load, listen, watch, at_once
@@ -224,7 +229,7 @@ class _Process:
         with ThreadPoolExecutor(max_workers=1) as thread:
             loop = asyncio.get_running_loop()
             generation = await loop.run_in_executor(thread, self._load)
-            batching = await loop.run_in_executor(thread, _measure, generation)
+            batching = await loop.run_in_executor(thread, _measure, generation, self._tuning)
         release_freed_memory()
         return generation, batching
 
@@ -241,8 +246,14 @@ class _Process:
             self._control.send(event, **fields)
 
 
-def _measure(generation: Generation) -> Dict[str, Batching]:
-    return {name: found_out(model) for name, model in generation.models.items()}
+def _measure(generation: Generation, tuning: Tuning) -> Dict[str, Batching]:
+    """How each model's requests are put together: as it was measured before, else by measuring."""
+    batching = {}
+    for name, model in generation.models.items():
+        fingerprint = generation.fingerprints.get(name, "")
+        batching[name] = tuning.find(fingerprint) or found_out(model)
+        tuning.keep(fingerprint, batching[name])
+    return batching
 
 
 async def _first(*events: asyncio.Event) -> None:

@@ -19,10 +19,14 @@ SCHEMA = 1
 
 @dataclass
 class Generation:
-    """The models of one generation by name; none is valid. `warmup_ms`: of all of them together."""
+    """The models of one generation by name; none is valid. `warmup_ms`: of all of them together.
+
+    `fingerprints`: what their conversions depended on; a model with none was not converted here.
+    """
 
     number: int
     models: Dict[str, Model] = field(default_factory=dict)
+    fingerprints: Dict[str, str] = field(default_factory=dict)
     warmup_ms: float = 0.0
 
     def close(self) -> None:
@@ -75,6 +79,7 @@ def load_generation(directory: Path, progress: Callable[[str], None] = lambda _:
             progress(f"loading {name} {entry.get('version')}")
             model = _load_model(directory / "models" / name, name, entry, threads[name])
             generation.models[name] = model
+            generation.fingerprints[name] = str(entry.get("fingerprint", ""))
             generation.warmup_ms += model.warm_up()
     except BaseException:
         generation.close()

@@ -16,6 +16,7 @@ from edgeai_runtime.errors import InputError
 # The kinds of numpy that a JSON list may turn into, for each kind of datatype asked for.
 _ACCEPTED = {"b": "b", "u": "ui", "i": "ui", "f": "uif", "O": "U"}
 _PIECE = 10_000
+MOST = 1 << 48  # values of a tensor, where the sides that are 0 are left out
 _LITTLE = {name: dtype.newbyteorder("<") for name, dtype in TO_NUMPY.items()}
 
 
@@ -115,6 +116,8 @@ def _check_size(name: str, shape: Sequence[int], size: int) -> None:
         raise InputError(
             f"The input '{name}' has {size} values, its shape {list(shape)} needs {math.prod(shape)}."
         )
+    if math.prod(max(1, side) for side in shape) > MOST:  # numpy counts without the sides that are 0
+        raise InputError(f"'shape' of '{name}' is {list(shape)}, which is too large; correct it.")
 
 
 def _texts(name: str, data: memoryview) -> List[str]:
