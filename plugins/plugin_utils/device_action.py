@@ -43,6 +43,8 @@ class DeviceAction(ActionBase):  # type: ignore[misc]
         except AnsibleConnectionFailure as error:
             # Ansible's own words in front say what it was about to do, and send to a log.
             said = re.split("(?:over|via) ssh: ", " ".join(str(error.message).split()))[-1].rstrip(".")
+            if said.startswith("Data could not be sent"):  # and its own words were not waited for
+                said = "ssh ended while it was sent what to do"
             return {
                 **result,
                 "failed": True,

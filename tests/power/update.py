@@ -24,6 +24,7 @@ VARYING = (
     "device.lock",
     "manifest.json",
     "manifest.copy.json",
+    "tuning.json",
 )
 
 
