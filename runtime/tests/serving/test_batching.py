@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ def test_no_batch_keeps_others_waiting_for_long(timed: Any) -> None:
 def test_a_quick_model_runs_in_the_loop(
     timed: Any, monkeypatch: pytest.MonkeyPatch, cores: int, seconds: float, inline: bool
 ) -> None:
-    monkeypatch.setattr(batching.os, "sched_getaffinity", lambda _pid: set(range(cores)), raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(cores)), raising=False)
     assert found(timed(toys.add_one(), each=seconds)).inline == inline
 
 

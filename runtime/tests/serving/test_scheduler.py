@@ -17,6 +17,7 @@ from edgeai_runtime.backends.onnx import OnnxBackend
 from edgeai_runtime.errors import BackendError
 from edgeai_runtime.monitor.counts import ModelCounts
 from edgeai_runtime.serving.batching import Batching
+from edgeai_runtime.serving.cores import Cores
 from edgeai_runtime.serving.model import Model
 from edgeai_runtime.serving.scheduler import Busy, Overdue, Scheduler
 
@@ -56,12 +57,14 @@ def row(value: float, rows: int = 1) -> Dict[str, Any]:
 
 
 def run(
-    model: Model, batching: Batching, scenario: Callable[[ASK, Scheduler], Awaitable[None]]
+    model: Model,
+    batching: Batching,
+    scenario: Callable[[ASK, Scheduler], Awaitable[None]],
 ) -> ModelCounts:
     counts = ModelCounts("1.0.0")
 
     async def live() -> None:
-        scheduler = Scheduler(model, batching, counts)
+        scheduler = Scheduler(model, batching, counts, Cores())
 
         def ask(feeds: Tensors, **options: Any) -> Any:
             answer = asyncio.get_running_loop().create_future()

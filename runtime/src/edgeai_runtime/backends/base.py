@@ -35,6 +35,7 @@ class Backend(ABC):
 
     inputs: Tuple[TensorSpec, ...]
     outputs: Tuple[TensorSpec, ...]
+    threads: int
 
     @classmethod
     @abstractmethod

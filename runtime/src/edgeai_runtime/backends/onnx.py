@@ -37,8 +37,9 @@ _FATAL_ONLY = 4
 class OnnxBackend(Backend):
     """A model in an onnxruntime session."""
 
-    def __init__(self, session: Any, path: Path) -> None:
+    def __init__(self, session: Any, path: Path, threads: int) -> None:
         self._session: Optional[Any] = session
+        self.threads = threads
         self.inputs = tuple(_spec(node, path) for node in session.get_inputs())
         self.outputs = tuple(_spec(node, path) for node in session.get_outputs())
 
@@ -62,7 +63,7 @@ class OnnxBackend(Backend):
                 f"{path}: onnxruntime {onnxruntime.__version__} does not load this model "
                 f"({reason(error)}); convert or export it again for this version."
             ) from None
-        return cls(session, path)
+        return cls(session, path, threads)
 
     def run(self, feeds: Mapping[str, np.ndarray[Any, Any]]) -> Tensors:
         if self._session is None:

@@ -31,6 +31,7 @@ from edgeai_runtime.server.served import Served
 from edgeai_runtime.server.v2 import EXTENSIONS, models
 from edgeai_runtime.serving.batching import Batching
 from edgeai_runtime.serving.cache import Cache
+from edgeai_runtime.serving.cores import Cores
 from edgeai_runtime.serving.files import Files
 from edgeai_runtime.serving.repository import Generation
 
@@ -59,9 +60,10 @@ class App:
         self._cache = cache
         self._access = access
         self._helpers = ThreadPoolExecutor(max_workers=1, thread_name_prefix="helper")
+        cores = Cores()
         found = [(model, batching[name]) for name, model in generation.models.items()]
         self.served = Served(
-            lambda model, batching: Inference(model, batching, cache, sampler, self._helpers),
+            lambda model, batching: Inference(model, batching, cache, sampler, self._helpers, cores),
             found,
             sampler,
             files,

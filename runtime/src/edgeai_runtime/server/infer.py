@@ -28,6 +28,7 @@ from edgeai_runtime.server.v2.requests import Asked, Given
 from edgeai_runtime.server.v2.responses import Writer
 from edgeai_runtime.serving.batching import Batching
 from edgeai_runtime.serving.cache import Cache, Question
+from edgeai_runtime.serving.cores import Cores
 from edgeai_runtime.serving.geometry import Geometry
 from edgeai_runtime.serving.model import Model
 from edgeai_runtime.serving.scheduler import Busy, Overdue, Scheduler
@@ -55,10 +56,11 @@ class Inference:
         cache: Optional[Cache],
         sampler: Sampler,
         helpers: ThreadPoolExecutor,
+        cores: Cores,
     ) -> None:
         self.model, self.cache, self.sampler, self.helpers = model, cache, sampler, helpers
         self.counts = sampler.models[model.name]
-        self.scheduler = Scheduler(model, batching, self.counts)
+        self.scheduler = Scheduler(model, batching, self.counts, cores)
         self.writer = Writer(model.name, model.version, model.labels, model.batched)
         self.loop = asyncio.get_running_loop()
         self._known: OrderedDict[bytes, Asked] = OrderedDict()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass, replace
 from typing import Any, Dict, List, Tuple
@@ -11,6 +10,7 @@ import numpy as np
 
 from edgeai_runtime.backends.base import Tensors
 from edgeai_runtime.errors import BackendError
+from edgeai_runtime.serving.cores import usable
 from edgeai_runtime.serving.model import Model
 
 SIZES = (2, 4, 8, 16, 32)
@@ -79,10 +79,9 @@ def found_out(model: Model) -> Batching:
 def measure(model: Model, sample: Tensors) -> Batching:
     """Run the model on batches of `sample`, one row, for as long as a larger one pays."""
     alone = _time(model, sample, 1)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     # An integer may say how much there is to do; zeros then tell nothing.
     steady = all(array.dtype.kind == "f" or array.dtype.itemsize == 1 for array in sample.values())
-    inline = steady and alone <= (INLINE_ALONE_S if cores == 1 else INLINE_S)
+    inline = steady and alone <= (INLINE_ALONE_S if usable() == 1 else INLINE_S)
     times: Dict[int, float] = {1: alone}
     reason = _coupled(model, sample) if model.batched else "its first dimensions are fixed"
     if not reason:

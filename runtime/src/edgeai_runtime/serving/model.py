@@ -53,6 +53,11 @@ class Model:
         return self._backend.outputs
 
     @property
+    def threads(self) -> int:
+        """Of one inference."""
+        return self._backend.threads
+
+    @property
     def batched(self) -> bool:
         """Whether its shapes say that the first dimension of all tensors counts the rows of a batch."""
         return self._batched

@@ -15,6 +15,7 @@ from edgeai_runtime.backends.base import Tensors
 from edgeai_runtime.errors import BackendError, EdgeAIError
 from edgeai_runtime.monitor.counts import ModelCounts
 from edgeai_runtime.serving.batching import Batching, measure
+from edgeai_runtime.serving.cores import Cores
 from edgeai_runtime.serving.model import Model
 from edgeai_runtime.serving.waiting import Job, Outcome, Waiting
 
@@ -40,8 +41,8 @@ class Scheduler:
     """The queue of one model; it belongs to the event loop.
 
     A model that takes less time than handing it to a thread would runs in the loop itself, everything
-    else in a thread of its own. Nothing ever waits while the model is idle, unless a delay was asked for.
-    `measured` is told what was found out with the first request, where nothing was known before.
+    else in a thread of its own, on as many of the `cores` as an inference has threads. Nothing ever waits
+    while the model and its cores are idle, unless a delay was asked for.
     `share` is what a hot machine is held to: of the largest batch, and of the time, since only a rest cools.
     """
 
@@ -50,10 +51,10 @@ class Scheduler:
         model: Model,
         batching: Batching,
         counts: ModelCounts,
-        measured: Callable[[Batching], None] = lambda batching: None,
+        cores: Cores,
     ) -> None:
         self.model, self.batching, self.counts = model, batching, counts
-        self._measured = measured
+        self._cores = cores
         self._loop = asyncio.get_running_loop()
         self._waiting = Waiting()
         self._flushing = False
@@ -100,13 +101,12 @@ class Scheduler:
         waiting = self._waiting
         if self._running or not waiting.count or (self.batching.max_queue_delay_us and self._delay()):
             return
-        most = self.batching.batch_of(waiting.count)
-        jobs = waiting.take(most if self.share == 1 else max(1, int(most * self.share)), self._overdue)
-        if not jobs:
-            return
         if not self.batching.inline:
             self._running = True
-            self._hand_over(jobs)
+            self._cores.take(self.model.threads, self._hand_over)
+            return
+        jobs = self._next()
+        if not jobs:
             return
         outcomes = self._run(jobs)
         if self.share < 1:
@@ -115,6 +115,11 @@ class Scheduler:
             self._flushing = True
             self._loop.call_soon(self._flush)
         _tell(jobs, outcomes)
+
+    def _next(self) -> List[Job]:
+        """What goes together now; none where all that waited are overdue."""
+        most = self.batching.batch_of(self._waiting.count)
+        return self._waiting.take(most if self.share == 1 else max(1, int(most * self.share)), self._overdue)
 
     def _rest(self) -> None:
         """Begin nothing for as long as keeps the model to its share of the time."""
@@ -170,7 +175,12 @@ class Scheduler:
 
     # The model's own thread.
 
-    def _hand_over(self, jobs: List[Job]) -> None:
+    def _hand_over(self) -> None:
+        jobs = self._next()
+        if not jobs:
+            self._cores.give(self.model.threads)
+            self._rested()
+            return
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name=self.model.name, daemon=True)
             self._thread.start()
@@ -195,7 +205,8 @@ class Scheduler:
             self._loop.call_soon_threadsafe(self._adopt, found)
 
     def _ran(self, jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> None:
-        # The model goes on before answers are written: it shall not wait for them.
+        # Models go on before answers are written: they shall not wait for them.
+        self._cores.give(self.model.threads)
         if self.share < 1:
             self._rest()
         else:
@@ -203,11 +214,9 @@ class Scheduler:
         _tell(jobs, outcomes)
 
     def _adopt(self, batching: Batching) -> None:
-        if batching is not self.batching:
-            self.batching = batching
-            self._measured(batching)
-        self._running = False
-        self._flush()
+        self.batching = batching
+        self._cores.give(self.model.threads)
+        self._rested()
 
 
 def _tell(jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Dict, Optional
@@ -12,6 +11,7 @@ from typing import Any, Dict, Optional
 from edgeai_runtime.durable import write_atomic
 from edgeai_runtime.errors import StorageError
 from edgeai_runtime.serving.batching import Batching
+from edgeai_runtime.serving.cores import usable
 
 SCHEMA = 1
 MEASURED_HOW = 1  # raised whenever serving/batching.py measures or decides otherwise
@@ -55,4 +55,4 @@ class Tuning:
 
 def _key(fingerprint: str) -> str:
     """A model's conversion tells the processor and the packages apart, not how much of it is ours."""
-    return f"{MEASURED_HOW}-{len(os.sched_getaffinity(0))}-{fingerprint}"
+    return f"{MEASURED_HOW}-{usable()}-{fingerprint}"
