@@ -43,7 +43,8 @@ class DeviceAction(ActionBase):  # type: ignore[misc]
         except AnsibleConnectionFailure as error:
             # Ansible's own words in front say what it was about to do, and send to a log.
             said = re.split("(?:over|via) ssh: ", " ".join(str(error.message).split()))[-1].rstrip(".")
-            if said.startswith("Data could not be sent"):  # and its own words were not waited for
+            # Its own words were not waited for; before ansible-core 2.19 the system's error stands there.
+            if said.startswith(("Data could not be sent", "[Errno")):
                 said = "ssh ended while it was sent what to do"
             return {
                 **result,

@@ -45,6 +45,7 @@ def write(play: Callable[..., Any], tmp_path: Path) -> Write:
             "runtime_python": sys.executable,
             "__runtime_device": {**NO_ACCELERATOR, **measured},
             "__runtime_environment": {"actions": []},
+            "__runtime_place": {"files": []},
             "__runtime_bundle": {"readable": False},
             **variables,
         }

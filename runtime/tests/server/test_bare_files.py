@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import signal
 import socket
 import threading
@@ -196,6 +197,18 @@ def test_a_file_that_is_broken_now_changes_nothing(
     assert ask(local, "POST", "/v2/repository/models/adder/load")[0] == 400
     away = [model for model in ask(local, "POST", "/v2/repository/index")[1] if model["name"] == "adder"]
     assert away[0]["reason"] == answer["error"]
+
+
+def test_a_file_for_which_memory_is_short_is_refused_with_the_figures_and_changes_nothing(
+    local: http.client.HTTPConnection, remote: http.client.HTTPConnection, files: Path
+) -> None:
+    (files / "adder.onnx").unlink()
+    with (files / "adder.onnx").open("wb") as file:
+        file.truncate(1 << 42)  # 4 TiB, none of it written
+    status, answer = ask(local, "POST", "/v2/repository/models/adder/load")
+    assert status == 400
+    assert re.match(r"adder needs 4194304 MiB of memory and \d+ are free; serve fewer", answer["error"])
+    assert outputs(remote) == [2, 3, 4]
 
 
 def test_a_model_is_unloaded_once_it_answered_what_it_was_asked(

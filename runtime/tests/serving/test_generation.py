@@ -9,7 +9,9 @@ import toys
 from toys import Toy
 
 from edgeai_runtime.errors import BackendError, EdgeAIError, InputError
+from edgeai_runtime.serving.batching import Batching
 from edgeai_runtime.serving.repository import load_generation
+from edgeai_runtime.serving.tuning import Tuning
 
 READER = Toy(toys.reader(), toys.READER, toys.LABELS)
 
@@ -17,7 +19,7 @@ READER = Toy(toys.reader(), toys.READER, toys.LABELS)
 def test_every_model_of_a_generation_is_loaded_and_warm(tmp_path: Path) -> None:
     directory = toys.write_generation(tmp_path / "7", {"reader": READER, "adder": Toy(toys.add_one())}, 7)
     told: List[str] = []
-    generation = load_generation(directory, told.append)
+    generation = load_generation(directory, progress=told.append)
     assert generation.number == 7
     assert sorted(generation.models) == ["adder", "reader"]
     assert generation.models["reader"].infer_image(toys.picture("BA"))["text"][0] == "BA"
@@ -88,3 +90,15 @@ def test_what_is_wrong_with_a_generation_is_said(
         load_generation(tmp_path)
     assert isinstance(caught.value, error)
     assert str(tmp_path) in caught.value.message
+
+
+def test_memory_that_a_model_took_before_admits_it_or_does_not(tmp_path: Path) -> None:
+    directory = toys.write_generation(tmp_path / "generation", {"reader": READER})
+    manifest = json.loads((directory / "manifest.json").read_text())
+    manifest["models"]["reader"]["fingerprint"] = "known"
+    (directory / "manifest.json").write_text(json.dumps(manifest))
+    assert list(load_generation(directory, Tuning(tmp_path / "none.json")).memory_mb) == ["reader"]
+    tuning = Tuning(tmp_path / "tuning.json")
+    tuning.keep("known", Batching(why="as the test says"), memory_mb=4e6)
+    with pytest.raises(BackendError, match=r"reader 1\.0\.0 needs 4000000 MiB of memory and \d+ are free"):
+        load_generation(directory, tuning)

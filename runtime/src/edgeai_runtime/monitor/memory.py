@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Dict, Optional
 
-from edgeai_runtime.monitor.sysfs import read_text
+from edgeai_runtime.monitor.sysfs import read_int, read_text
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -15,6 +15,28 @@ def resident_mb(root: Path = Path("/")) -> float:
     """What of this process lies in memory now; 0 where /proc does not tell."""
     text = read_text(root / "proc/self/statm")
     return round(int(text.split()[1]) * _PAGE / (1 << 20), 1) if text else 0.0
+
+
+def free_mb(root: Path = Path("/")) -> Optional[float]:
+    """What this process may still have, of the machine's memory and of the limits of its control groups
+    (https://docs.kernel.org/admin-guide/cgroup-v2.html, "Memory"); None where /proc does not tell."""
+    free = _table(read_text(root / "proc/meminfo")).get("MemAvailable")
+    for line in (read_text(root / "proc/self/cgroup") or "").splitlines():
+        if free is not None and line.startswith("0::/"):
+            group = root / "sys/fs/cgroup" / line[len("0::/") :]
+            for limited in (group, *group.parents):
+                free = min(free, _left_mb(limited, free))
+    return free
+
+
+def _left_mb(group: Path, otherwise: float) -> float:
+    """Of a control group's limit, cached files not counted; `otherwise` where it has none."""
+    limit, current = read_int(group / "memory.max"), read_int(group / "memory.current")
+    if limit is None or current is None:
+        return otherwise
+    words = (read_text(group / "memory.stat") or "").split()
+    cached = int(words[words.index("inactive_file") + 1]) if "inactive_file" in words else 0
+    return max(0.0, (limit - current + cached) / (1 << 20))
 
 
 def memory(root: Path = Path("/")) -> Dict[str, Optional[float]]:

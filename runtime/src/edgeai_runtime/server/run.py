@@ -27,7 +27,7 @@ from edgeai_runtime.serving.cache import Cache
 from edgeai_runtime.serving.files import Files
 from edgeai_runtime.serving.memory import release_freed_memory
 from edgeai_runtime.serving.repository import Generation, load_generation
-from edgeai_runtime.serving.tuning import Tuning
+from edgeai_runtime.serving.tuning import NOTHING_KEPT, Tuning
 from edgeai_runtime.settings import Settings, read_device, read_settings
 
 HEARTBEAT_S = 1.0
@@ -68,7 +68,7 @@ def run_generation(
     guards = [file if file.exists() else None for file in paths.service_files if listen_fds]
     access = partial(open_access, *guards)
     tuning = Tuning(paths.tuning if listen_fds else None)
-    load = partial(load_generation, directory)
+    load = partial(load_generation, directory, tuning)
     at_once = not listen_fds or control_fd is None
     _run(
         _Process(
@@ -145,9 +145,9 @@ class _Process:
         probe_fd: Optional[int] = None,
         files: Optional[Files] = None,
         uds: Optional[Path] = None,
-        tuning: Optional[Tuning] = None,
+        tuning: Tuning = NOTHING_KEPT,
     ) -> None:
-        self._tuning = tuning or Tuning(None)
+        self._tuning = tuning
         self._what, self._settings, self._access = what, settings, access
         self._files, self._uds = files, uds
         self._load, self._listen, self._watch, self._at_once = load, listen, watch, at_once
@@ -252,7 +252,7 @@ def _measure(generation: Generation, tuning: Tuning) -> Dict[str, Batching]:
     for name, model in generation.models.items():
         fingerprint = generation.fingerprints.get(name, "")
         batching[name] = tuning.find(fingerprint) or found_out(model)
-        tuning.keep(fingerprint, batching[name])
+        tuning.keep(fingerprint, batching[name], generation.memory_mb.get(name, 0.0))
     return batching
 
 

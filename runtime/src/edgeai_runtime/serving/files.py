@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Dict, Sequence
+from typing import Dict, Sequence, Tuple
 
 from edgeai_runtime.backends.select import open_backend
-from edgeai_runtime.errors import InputError
+from edgeai_runtime.errors import BackendError, InputError
 from edgeai_runtime.release import Pipeline
+from edgeai_runtime.serving.admission import MIB, load_admitted
 from edgeai_runtime.serving.model import Model
 from edgeai_runtime.serving.repository import Generation
 
@@ -22,6 +23,7 @@ class Files:
         """Raises InputError for a file that is missing, and for two of one name."""
         self.paths: Dict[str, Path] = {}
         self._threads = threads
+        self._took: Dict[Tuple[str, int], float] = {}  # MiB, by name and size of the file
         for path in files:
             if not path.is_file():
                 raise InputError(f"{path}: there is no such file; name the ONNX files that shall be served.")
@@ -34,13 +36,18 @@ class Files:
     def load(self, name: str) -> Model:
         """Read a model's file, anew where it was read before, and warm it up. Raises BackendError."""
         path = self.paths[name]
-        model = Model(name, VERSION, ENGINE, open_backend(ENGINE, path, self._threads), Pipeline((), ()))
         try:
-            model.warm_up()
-        except BaseException:
-            model.close()
-            raise
-        return model
+            size = path.stat().st_size
+        except OSError as error:
+            raise BackendError(f"{path}: cannot be read ({error.strerror}); put it back.") from None
+
+        def load() -> Model:
+            backend = open_backend(ENGINE, path, self._threads)
+            return Model(name, VERSION, ENGINE, backend, Pipeline((), ()))
+
+        loaded = load_admitted(name, self._took.get((name, size), size / MIB), load)
+        self._took[name, size] = loaded.memory_mb
+        return loaded.model
 
     def load_all(self) -> Generation:
         """All of them, which is generation 0: the keeper knows of none. Raises BackendError."""

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Dict, Mapping, Optional
 
 from edgeai_runtime.backends.select import open_backend
 from edgeai_runtime.errors import DamagedError, InputError
 from edgeai_runtime.release import Release, file_sha256
+from edgeai_runtime.serving.admission import MIB, load_admitted
 from edgeai_runtime.serving.model import Model
 from edgeai_runtime.serving.text import read_labels
+from edgeai_runtime.serving.tuning import NOTHING_KEPT, Tuning
 from edgeai_runtime.settings import load_toml
 
 SCHEMA = 1
@@ -22,11 +25,13 @@ class Generation:
     """The models of one generation by name; none is valid. `warmup_ms`: of all of them together.
 
     `fingerprints`: what their conversions depended on; a model with none was not converted here.
+    `memory_mb`: MiB that each took.
     """
 
     number: int
     models: Dict[str, Model] = field(default_factory=dict)
     fingerprints: Dict[str, str] = field(default_factory=dict)
+    memory_mb: Dict[str, float] = field(default_factory=dict)
     warmup_ms: float = 0.0
 
     def close(self) -> None:
@@ -64,11 +69,13 @@ def _is_json(path: Path) -> bool:
     return True
 
 
-def load_generation(directory: Path, progress: Callable[[str], None] = lambda _: None) -> Generation:
+def load_generation(
+    directory: Path, tuning: Tuning = NOTHING_KEPT, progress: Callable[[str], None] = lambda _: None
+) -> Generation:
     """Load and warm up every model of a generation, one after the other (their peaks do not add up).
 
-    Raises InputError when the directory is not whole, BackendError when a model does not load or
-    does not answer its warm-up.
+    `tuning` knows how much memory a model took before. Raises InputError when the directory is not whole,
+    BackendError when a model does not load, memory does not admit it or it does not answer its warm-up.
     """
     manifest = read_manifest(directory)
     _prove(directory / "runtime.toml", manifest.get("config"))
@@ -77,14 +84,22 @@ def load_generation(directory: Path, progress: Callable[[str], None] = lambda _:
     try:
         for name, entry in sorted(manifest["models"].items()):
             progress(f"loading {name} {entry.get('version')}")
-            model = _load_model(directory / "models" / name, name, entry, threads[name])
-            generation.models[name] = model
-            generation.fingerprints[name] = str(entry.get("fingerprint", ""))
-            generation.warmup_ms += model.warm_up()
+            place, fingerprint = directory / "models" / name, str(entry.get("fingerprint", ""))
+            needed_mb = tuning.memory_mb(fingerprint) or _size_mb(place)
+            load = partial(_load_model, place, name, entry, threads[name])
+            loaded = load_admitted(f"{name} {entry.get('version')}", needed_mb, load)
+            generation.models[name] = loaded.model
+            generation.fingerprints[name] = fingerprint
+            generation.memory_mb[name] = loaded.memory_mb
+            generation.warmup_ms += loaded.warmup_ms
     except BaseException:
         generation.close()
         raise
     return generation
+
+
+def _size_mb(place: Path) -> float:
+    return sum(file.stat().st_size for file in place.glob("*") if file.is_file()) / MIB
 
 
 def _load_model(directory: Path, name: str, entry: Mapping[str, Any], threads: int) -> Model:

@@ -19,8 +19,8 @@ MOST = 50  # models
 
 
 class Tuning:
-    """Batching by fingerprint, the oldest forgotten first. A file that is damaged, or that cannot be
-    written, costs a measurement and nothing else."""
+    """Batching and memory by fingerprint, the oldest forgotten first. A file that is damaged, or that cannot
+    be written, costs a measurement and nothing else."""
 
     def __init__(self, path: Optional[Path]) -> None:
         """`path`: None keeps nothing."""
@@ -40,11 +40,23 @@ class Tuning:
             return None
         return replace(Batching(), max_batch_size=max(1, size), inline=inline, why=why)
 
-    def keep(self, fingerprint: str, found: Batching) -> None:
-        """Write down what was measured."""
-        if self._path is None or not fingerprint or not found.known:
+    def memory_mb(self, fingerprint: str) -> Optional[float]:
+        """MiB that the model took, None where it was not measured."""
+        try:
+            return float(self._known[_key(fingerprint)]["memory_mb"])
+        except (KeyError, TypeError, ValueError):
+            return None
+
+    def keep(self, fingerprint: str, found: Batching, memory_mb: float) -> None:
+        """Write down what was measured, unless it is known."""
+        if self._path is None or not fingerprint or not found.known or self.find(fingerprint) is not None:
             return
-        entry = {"max_batch_size": found.max_batch_size, "inline": found.inline, "why": found.why}
+        entry = {
+            "max_batch_size": found.max_batch_size,
+            "inline": found.inline,
+            "why": found.why,
+            "memory_mb": memory_mb,
+        }
         known = {**{key: value for key, value in self._known.items() if key != _key(fingerprint)}}
         known[_key(fingerprint)] = entry
         self._known = dict(list(known.items())[-MOST:])
@@ -56,3 +68,6 @@ class Tuning:
 def _key(fingerprint: str) -> str:
     """A model's conversion tells the processor and the packages apart, not how much of it is ours."""
     return f"{MEASURED_HOW}-{usable()}-{fingerprint}"
+
+
+NOTHING_KEPT = Tuning(None)
