@@ -108,6 +108,10 @@ class TestWhereASettingComesFrom:
         ("schema = 1\n[serve]\nthreads = true\n", r"\[serve\]: 'threads' is True, expected a whole number"),
         ("schema = 1\n[serve]\nthreads = 0\n", r"'threads' is 0, expected 1 to 256"),
         ("schema = 1\n[depot]\nmirrors = [1]\n", r"'mirrors' is \[1\], expected a list of texts"),
+        (
+            'schema = 1\n[serve]\nproviders = ["gpu"]\n',
+            r"'providers': 'gpu' is unknown; did you mean 'cpu'\?",
+        ),
     ],
 )
 def test_a_wrong_file_is_refused_in_one_sentence(tmp_path: Path, text: str, sentence: str) -> None:

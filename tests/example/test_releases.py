@@ -10,6 +10,7 @@ import make_releases
 import pytest
 from render import ORDINARY, label, labels
 
+from edgeai_runtime.backends.execution import Execution
 from edgeai_runtime.backends.select import open_backend
 from edgeai_runtime.errors import BackendError
 from edgeai_runtime.release import Release, read_source
@@ -27,7 +28,7 @@ def sources(releases: Path) -> dict[str, Release]:
 def served(directory: Path) -> Model:
     """The release's model, unconverted, behind the pipeline that a device runs."""
     release, _files = read_source(directory)
-    backend = open_backend("onnxruntime", directory / "model.onnx", threads=1)
+    backend = open_backend("onnxruntime", directory / "model.onnx", Execution())
     names = read_labels(directory / "labels.txt")
     return Model(release.name, release.version, "onnxruntime", backend, release.pipeline, names)
 

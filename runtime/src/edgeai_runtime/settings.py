@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
+from edgeai_runtime.backends.execution import PROVIDERS
 from edgeai_runtime.errors import InputError
 from edgeai_runtime.monitor.rules import DEFAULTS, Rules, read_rules
 from edgeai_runtime.paths import Paths
-from edgeai_runtime.strict import check_keys, nearest
+from edgeai_runtime.strict import check_keys, hint, nearest
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -30,7 +31,7 @@ COMMAND_LINE, ENVIRONMENT, DEFAULT = "command line", "environment", "default"
 class Setting(NamedTuple):
     """One value at its dotted `key`. `default` None: a device's file has to say it.
 
-    Numbers are `low` to `high`, both included; lists are of texts.
+    Numbers are `low` to `high`, both included; lists are of texts, of those `known` where some are.
     """
 
     key: str
@@ -38,6 +39,7 @@ class Setting(NamedTuple):
     kind: type
     low: float = 0.0
     high: float = 0.0
+    known: Tuple[str, ...] = ()
 
     @property
     def variable(self) -> str:
@@ -55,6 +57,7 @@ SETTINGS = (
     Setting("keep.generations", 2, int, 0, 1000),  # confirmed before the present one
     Setting("serve.http", "127.0.0.1:8080", str),
     Setting("serve.threads", 1, int, 1, 256),  # of one inference
+    Setting("serve.providers", ("cpu",), list, known=tuple(PROVIDERS)),  # the first that there is runs it
     Setting("serve.cache_mb", 100.0, float, 0.0, 1e6),  # of answers, 0 for none
     Setting("serve.body_mb", 32.0, float, 0.001, 1e5),  # of one request
     Setting("serve.connections", 256, int, 1, 100_000),  # at once
@@ -99,6 +102,7 @@ class Device:
     depot_url: str
     http: str
     threads: int = 1
+    providers: Tuple[str, ...] = ("cpu",)
     depot_mirrors: Tuple[str, ...] = ()
     depot_rate_limit: float = 0.0
     generations_kept: int = 2
@@ -115,6 +119,7 @@ def load_device(paths: Paths) -> Device:
         depot_url=settings["depot.url"].rstrip("/"),
         http=settings["serve.http"],
         threads=settings["serve.threads"],
+        providers=tuple(settings["serve.providers"]),
         depot_mirrors=tuple(url.rstrip("/") for url in settings["depot.mirrors"]),
         depot_rate_limit=settings["depot.rate_limit"] * 1e6,
         generations_kept=settings["keep.generations"],
@@ -228,6 +233,9 @@ def _checked(setting: Setting, value: Any, where: str) -> Any:
         good = good and all(isinstance(part, str) for part in value)
     if not good:
         raise InputError(f"{where} is {value!r}, expected {_WORDS[setting.kind]}; correct it.")
+    unknown = [part for part in value if part not in setting.known] if setting.known else []
+    if unknown:
+        raise InputError(f"{where}: '{unknown[0]}' is unknown; {hint(unknown[0], setting.known)}")
     if setting.high and not setting.low <= value <= setting.high:
         raise InputError(f"{where} is {value:g}, expected {setting.low:g} to {setting.high:g}; correct it.")
     return tuple(value) if setting.kind is list else setting.kind(value)

@@ -6,11 +6,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 import toys
 from onnx import TensorProto
 
 from edgeai_runtime.backends.base import TensorSpec
+from edgeai_runtime.backends.execution import Execution
 from edgeai_runtime.backends.onnx import OnnxBackend
 from edgeai_runtime.backends.select import open_backend
 from edgeai_runtime.errors import BackendError, InputError
@@ -19,7 +21,7 @@ from edgeai_runtime.errors import BackendError, InputError
 def load(tmp_path: Path, graph: bytes) -> OnnxBackend:
     file = tmp_path / "model.onnx"
     file.write_bytes(graph)
-    return OnnxBackend.load(file, threads=1)
+    return OnnxBackend.load(file, Execution())
 
 
 def test_a_model_says_what_it_takes_and_gives(tmp_path: Path) -> None:
@@ -61,9 +63,27 @@ def test_a_closed_model_does_not_run(tmp_path: Path) -> None:
         backend.run({"x": np.zeros((1, 3), np.float32)})
 
 
+def test_the_first_provider_that_onnxruntime_was_built_with_runs_it(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(toys.add_one())
+    backend = OnnxBackend.load(tmp_path / "model.onnx", Execution(1, ("cuda", "xnnpack", "cpu")))
+    assert (backend.provider, backend.fell_back) == ("cpu", ())  # the wheel for processors has no other
+
+
+def test_a_provider_that_does_not_start_is_told_and_the_processor_runs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As onnxruntime-gpu says it where CUDA's libraries are missing; its session then has the processor alone.
+    built_with = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: built_with)
+    (tmp_path / "model.onnx").write_bytes(toys.add_one())
+    backend = OnnxBackend.load(tmp_path / "model.onnx", Execution(1, ("cuda", "cpu")))
+    assert (backend.provider, backend.fell_back) == ("cpu", ("cuda",))
+    assert backend.run({"x": np.zeros((1, 3), np.float32)})["y"].tolist() == [[1.0] * 3]
+
+
 def test_an_unknown_engine_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="'tensorflow' is unknown"):
-        open_backend("tensorflow", tmp_path / "model.onnx", 1)
+        open_backend("tensorflow", tmp_path / "model.onnx", Execution())
 
 
 def test_the_engine_leaves_no_file_in_the_home_directory(tmp_path: Path) -> None:
@@ -73,7 +93,8 @@ def test_the_engine_leaves_no_file_in_the_home_directory(tmp_path: Path) -> None
     environment = {key: value for key, value in os.environ.items() if key != "ORT_DISABLE_TELEMETRY"}
     script = (
         "import sys; from pathlib import Path; from edgeai_runtime.backends.onnx import OnnxBackend;"
-        "OnnxBackend.load(Path(sys.argv[1]), 1)"
+        "from edgeai_runtime.backends.execution import Execution;"
+        "OnnxBackend.load(Path(sys.argv[1]), Execution())"
     )
     subprocess.run(
         [sys.executable, "-c", script, str(model)],

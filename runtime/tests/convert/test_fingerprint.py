@@ -9,15 +9,17 @@ from typing import Any, Callable, Dict
 import pytest
 from toy import toy_release
 
+from edgeai_runtime.backends.execution import Execution
 from edgeai_runtime.convert import fingerprint
 from edgeai_runtime.paths import Paths
 from edgeai_runtime.release import Blob, Pipeline, Recipe, Release, Sets
 
 RECIPE = Recipe(quantize="static")
+ONE = Execution()
 
 
-def digest_of(release: Release, recipe: Recipe = RECIPE, threads: int = 1) -> str:
-    return fingerprint.digest(fingerprint.inputs(release, recipe, threads))
+def digest_of(release: Release, recipe: Recipe = RECIPE, execution: Execution = ONE) -> str:
+    return fingerprint.digest(fingerprint.inputs(release, recipe, execution))
 
 
 def test_the_same_release_gives_the_same_fingerprint(tmp_path: Path) -> None:
@@ -61,7 +63,7 @@ def test_onnxruntime_for_a_gpu_is_found_under_its_own_name(
         return {"onnxruntime-gpu": "1.23.0"}.get(package, "1.0")
 
     monkeypatch.setattr(fingerprint.metadata, "version", version)
-    packages = fingerprint.inputs(toy_release(Paths(tmp_path)), RECIPE, 1)["packages"]
+    packages = fingerprint.inputs(toy_release(Paths(tmp_path)), RECIPE, ONE)["packages"]
     assert packages["onnxruntime"] == "gpu 1.23.0"
 
 
@@ -77,7 +79,8 @@ def test_the_golden_set_does_not_change_it(tmp_path: Path) -> None:
 def test_another_recipe_changes_it(tmp_path: Path, recipe: Recipe) -> None:
     release = toy_release(Paths(tmp_path))
     assert digest_of(release, recipe) != digest_of(release)
-    assert digest_of(release, threads=2) != digest_of(release, threads=1)
+    assert digest_of(release, execution=Execution(2)) != digest_of(release)
+    assert digest_of(release, execution=Execution(1, ("xnnpack", "cpu"))) != digest_of(release)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +93,7 @@ def test_another_recipe_changes_it(tmp_path: Path, recipe: Recipe) -> None:
     ],
 )
 def test_another_device_or_engine_changes_it(tmp_path: Path, changed: Dict[str, Any]) -> None:
-    inputs = fingerprint.inputs(toy_release(Paths(tmp_path)), RECIPE, 1)
+    inputs = fingerprint.inputs(toy_release(Paths(tmp_path)), RECIPE, ONE)
     assert inputs["packages"]["onnxruntime"]
     assert fingerprint.digest({**inputs, **changed}) != fingerprint.digest(inputs)
 

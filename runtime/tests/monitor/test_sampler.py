@@ -68,6 +68,7 @@ def test_totals_are_of_all_models_and_of_each(sampler: Sampler) -> None:
     assert (totals["requests"], totals["errors"], totals["mean_ms"]) == (2, 1, 20)
     assert totals["models"]["other"] == {
         "version": "2.0.0",
+        "provider": "",
         "requests": 1,
         "inferences": 0,
         "refused": 0,

@@ -12,6 +12,7 @@ import pytest
 import toys
 
 from edgeai_runtime.backends.base import TensorSpec
+from edgeai_runtime.backends.execution import Execution
 from edgeai_runtime.backends.onnx import OnnxBackend
 from edgeai_runtime.errors import InputError
 from edgeai_runtime.server.v2 import models, requests
@@ -39,7 +40,9 @@ def decode(data: bytes, json_size: Optional[int] = None) -> Tuple[Asked, Any]:
 @pytest.fixture
 def model(tmp_path: Path) -> Model:
     (tmp_path / "m.onnx").write_bytes(toys.add_one())
-    return Model("toy", "1.0.0", "onnxruntime", OnnxBackend.load(tmp_path / "m.onnx", 1), toys.NO_PIPELINE)
+    return Model(
+        "toy", "1.0.0", "onnxruntime", OnnxBackend.load(tmp_path / "m.onnx", Execution()), toys.NO_PIPELINE
+    )
 
 
 @pytest.mark.parametrize("data", [[1, 2, 3, 4], [[1, 2], [3, 4]], [[1.0, 2], [3, 4.0]]])
@@ -335,4 +338,5 @@ def test_the_configuration_leaves_out_the_batch_dimension_where_there_is_one(mod
     assert (batched["max_batch_size"], batched["input"][0]["dims"]) == (8, [3])
     assert batched["input"][0]["data_type"] == "TYPE_FP32"
     assert batched["dynamic_batching"]["preferred_batch_size"] == [4, 8]
-    assert batched["parameters"] == {"batching": {"string_value": "measured"}}
+    parameters = {name: value["string_value"] for name, value in batched["parameters"].items()}
+    assert parameters == {"batching": "measured", "provider": "cpu"}

@@ -12,6 +12,7 @@ import toys
 from onnx import TensorProto, helper
 
 from edgeai_runtime.backends.base import Tensors
+from edgeai_runtime.backends.execution import Execution
 from edgeai_runtime.backends.onnx import OnnxBackend
 from edgeai_runtime.serving import batching
 from edgeai_runtime.serving.batching import Batching, measure
@@ -32,7 +33,7 @@ class Timed(Model):
 def timed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     def make(graph: bytes, fixed: float = 0.0, each: float = 0.0) -> Timed:
         (tmp_path / "model.onnx").write_bytes(graph)
-        backend = OnnxBackend.load(tmp_path / "model.onnx", 1)
+        backend = OnnxBackend.load(tmp_path / "model.onnx", Execution())
         model = Timed("toy", "1.0.0", "onnxruntime", backend, toys.NO_PIPELINE)
         model.fixed, model.each = fixed, each
         monkeypatch.setattr(batching.time, "perf_counter", lambda: model.now)

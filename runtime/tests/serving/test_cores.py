@@ -11,6 +11,7 @@ import numpy as np
 import toys
 
 from edgeai_runtime.backends.base import Tensors
+from edgeai_runtime.backends.execution import Execution
 from edgeai_runtime.backends.onnx import OnnxBackend
 from edgeai_runtime.monitor.counts import ModelCounts
 from edgeai_runtime.serving.batching import Batching
@@ -73,7 +74,7 @@ def test_two_models_are_at_work_together_where_there_are_cores_for_both(tmp_path
     in_thread = Batching(why="as the test says")
 
     async def live(cores: Cores) -> None:
-        backends = [OnnxBackend.load(tmp_path / "model.onnx", 1) for _model in "ab"]
+        backends = [OnnxBackend.load(tmp_path / "model.onnx", Execution()) for _model in "ab"]
         models = [Counted("toy", "1.0.0", "onnxruntime", backend, toys.NO_PIPELINE) for backend in backends]
         schedulers = [Scheduler(model, in_thread, ModelCounts("1.0.0"), cores) for model in models]
         answers = []

@@ -8,6 +8,7 @@ import pytest
 import toys
 from onnx import TensorProto
 
+from edgeai_runtime.backends.execution import Execution
 from edgeai_runtime.backends.onnx import OnnxBackend
 from edgeai_runtime.errors import BackendError, InputError
 from edgeai_runtime.release import Pipeline
@@ -21,7 +22,7 @@ def make(tmp_path: Path) -> Any:
     ) -> Model:
         file = tmp_path / "model.onnx"
         file.write_bytes(graph)
-        return Model("toy", "1.2.0", "onnxruntime", OnnxBackend.load(file, 1), pipeline, labels)
+        return Model("toy", "1.2.0", "onnxruntime", OnnxBackend.load(file, Execution()), pipeline, labels)
 
     return make_model
 

@@ -13,6 +13,7 @@ import pytest
 import toys
 
 from edgeai_runtime.backends.base import Tensors
+from edgeai_runtime.backends.execution import Execution
 from edgeai_runtime.backends.onnx import OnnxBackend
 from edgeai_runtime.errors import BackendError
 from edgeai_runtime.monitor.counts import ModelCounts
@@ -46,7 +47,7 @@ def held(tmp_path: Path) -> Held:
 
 def make(directory: Path, graph: bytes) -> Held:
     (directory / "model.onnx").write_bytes(graph)
-    backend = OnnxBackend.load(directory / "model.onnx", 1)
+    backend = OnnxBackend.load(directory / "model.onnx", Execution())
     model = Held("toy", "1.0.0", "onnxruntime", backend, toys.NO_PIPELINE)
     model.hold()
     return model

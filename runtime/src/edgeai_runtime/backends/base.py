@@ -9,6 +9,8 @@ from typing import Any, Dict, Mapping, Tuple
 
 import numpy as np
 
+from edgeai_runtime.backends.execution import Execution
+
 Tensors = Dict[str, "np.ndarray[Any, Any]"]
 
 
@@ -31,16 +33,21 @@ class TensorSpec:
 
 
 class Backend(ABC):
-    """One loaded model. `run` may be called from any thread, by one thread at a time."""
+    """One loaded model. `run` may be called from any thread, by one thread at a time.
+
+    `provider` is what runs it, such as "cpu"; `fell_back`: those that should have and did not start.
+    """
 
     inputs: Tuple[TensorSpec, ...]
     outputs: Tuple[TensorSpec, ...]
     threads: int
+    provider: str
+    fell_back: Tuple[str, ...]
 
     @classmethod
     @abstractmethod
-    def load(cls, path: Path, threads: int) -> Backend:
-        """Load the model in `path`; one inference uses `threads` threads. Raises BackendError."""
+    def load(cls, path: Path, execution: Execution) -> Backend:
+        """Load the model in `path`. Raises BackendError."""
 
     @abstractmethod
     def run(self, feeds: Mapping[str, np.ndarray[Any, Any]]) -> Tensors:

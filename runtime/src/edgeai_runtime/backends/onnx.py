@@ -1,11 +1,12 @@
-"""onnxruntime on the CPU."""
+"""onnxruntime, on the CPU or what else it was built for."""
 
 from __future__ import annotations
 
 import os
 import re
+import warnings
 from pathlib import Path
-from typing import Any, Dict, Mapping, Optional, Tuple
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 
 # onnxruntime reads it while it is imported; afterwards is too late.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
@@ -14,6 +15,7 @@ import numpy as np
 import onnxruntime
 
 from edgeai_runtime.backends.base import Backend, Tensors, TensorSpec
+from edgeai_runtime.backends.execution import PROVIDERS, Execution
 from edgeai_runtime.errors import BackendError
 
 _DATATYPES: Dict[str, str] = {
@@ -37,16 +39,19 @@ _FATAL_ONLY = 4
 class OnnxBackend(Backend):
     """A model in an onnxruntime session."""
 
-    def __init__(self, session: Any, path: Path, threads: int) -> None:
+    def __init__(self, session: Any, path: Path, threads: int, wanted: Sequence[str]) -> None:
         self._session: Optional[Any] = session
         self.threads = threads
+        started = session.get_providers()
+        self.provider = next(word for word, name in PROVIDERS.items() if name == started[0])
+        self.fell_back = tuple(word for word in wanted if PROVIDERS[word] not in started)
         self.inputs = tuple(_spec(node, path) for node in session.get_inputs())
         self.outputs = tuple(_spec(node, path) for node in session.get_outputs())
 
     @classmethod
-    def load(cls, path: Path, threads: int) -> OnnxBackend:
+    def load(cls, path: Path, execution: Execution) -> OnnxBackend:
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
+        options.intra_op_num_threads = execution.threads
         options.inter_op_num_threads = 1
         # Waiting threads that spin take a whole core of a small device for no gain at batch 1.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -54,16 +59,22 @@ class OnnxBackend(Backend):
         options.enable_mem_pattern = False
         # Errors reach the caller as exceptions, once.
         options.log_severity_level = _FATAL_ONLY
+        there = onnxruntime.get_available_providers()
+        wanted = [word for word in execution.providers if PROVIDERS[word] in there]
+        # What a provider does not run, and all of it where none starts, is the processor's.
+        providers = [(PROVIDERS[word], _options(word, execution.threads)) for word in wanted if word != "cpu"]
         try:
-            session = onnxruntime.InferenceSession(
-                str(path), sess_options=options, providers=["CPUExecutionProvider"]
-            )
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of a provider that does not start: it is asked for below
+                session = onnxruntime.InferenceSession(
+                    str(path), sess_options=options, providers=[*providers, (PROVIDERS["cpu"], {})]
+                )
         except Exception as error:  # noqa: BLE001 - onnxruntime's own share no other base
             raise BackendError(
                 f"{path}: onnxruntime {onnxruntime.__version__} does not load this model "
                 f"({reason(error)}); convert or export it again for this version."
             ) from None
-        return cls(session, path, threads)
+        return cls(session, path, execution.threads, wanted)
 
     def run(self, feeds: Mapping[str, np.ndarray[Any, Any]]) -> Tensors:
         if self._session is None:
@@ -76,6 +87,13 @@ class OnnxBackend(Backend):
 
     def close(self) -> None:
         self._session = None
+
+
+def _options(provider: str, threads: int) -> Dict[str, str]:
+    """What makes a provider that brings threads of its own keep to the number
+    (https://onnxruntime.ai/docs/execution-providers, "OpenVINO" and "XNNPACK")."""
+    names = {"openvino": "num_of_threads", "xnnpack": "intra_op_num_threads"}
+    return {names[provider]: str(threads)} if provider in names else {}
 
 
 def reason(error: Exception) -> str:

@@ -5,6 +5,6 @@ Importing this package loads neither onnx nor onnxruntime: they are loaded by th
 """
 
 from edgeai_runtime.convert.conversion import Conversion, Row
-from edgeai_runtime.convert.convert import convert_release, serving_threads
+from edgeai_runtime.convert.convert import convert_release, serving_execution
 
-__all__ = ["Conversion", "Row", "convert_release", "serving_threads"]
+__all__ = ["Conversion", "Row", "convert_release", "serving_execution"]

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable, Dict, Optional, Tuple
 
+from edgeai_runtime.backends.execution import Execution
 from edgeai_runtime.convert import conversion, fingerprint
 from edgeai_runtime.convert.candidates import Candidate, candidates, choose, recipe_name
 from edgeai_runtime.convert.child import run_child
@@ -37,8 +38,8 @@ def convert_release(
     StorageError.
     """
     recipe = release.recipe_for(device.device_class)
-    threads = serving_threads(recipe, device)
-    inputs = fingerprint.inputs(release, recipe, threads)
+    execution = serving_execution(recipe, device)
+    inputs = fingerprint.inputs(release, recipe, execution)
     digest = fingerprint.digest(inputs)
     kept = _kept(paths, digest)
     if kept:
@@ -63,7 +64,7 @@ def convert_release(
         if kept:
             return kept
         progress(f"converting {what} on {device.name}")
-        made = _convert(paths, release, recipe, threads, digest, inputs, progress)
+        made = _convert(paths, release, recipe, execution, digest, inputs, progress)
         conversion.save(paths, made, inputs)
         append_journal(
             paths,
@@ -80,9 +81,9 @@ def convert_release(
     return replace(made, actions=(f"converted {what}: {made.table[-1].why}",))
 
 
-def serving_threads(recipe: Recipe, device: Device) -> int:
-    """Threads of one inference: what the recipe asks for, within what the device allows one model."""
-    return min(recipe.threads, device.threads)
+def serving_execution(recipe: Recipe, device: Device) -> Execution:
+    """On as many threads as the recipe asks for, within what the device allows one model."""
+    return Execution(min(recipe.threads, device.threads), device.providers)
 
 
 def _kept(paths: Paths, digest: str) -> Optional[Conversion]:
@@ -96,7 +97,7 @@ def _convert(
     paths: Paths,
     release: Release,
     recipe: Recipe,
-    threads: int,
+    execution: Execution,
     digest: str,
     inputs: Dict[str, Any],
     progress: Progress,
@@ -108,7 +109,7 @@ def _convert(
     try:
         with writing(paths.conversions), _work_directory(paths) as work_name:
             work = Path(work_name)
-            rows = run_child(_job(paths, release, plan, threads, inputs, work), str(work), progress)
+            rows = run_child(_job(paths, release, plan, execution, inputs, work), str(work), progress)
             chosen, table = choose(rows, demanded.name)
             artifact = _into_store(paths, work / f"{plan.index(demanded)}.onnx")
     except ConvertError:  # onnxruntime cuts a file short on a full disk and says nothing
@@ -147,7 +148,7 @@ def _job(
     paths: Paths,
     release: Release,
     plan: Tuple[Candidate, ...],
-    threads: int,
+    execution: Execution,
     inputs: Dict[str, Any],
     work: Path,
 ) -> bytes:
@@ -155,7 +156,8 @@ def _job(
         "root": str(paths.root),
         "release": release.to_json().decode(),
         "candidates": [candidate.to_json() for candidate in plan],
-        "threads": threads,
+        "threads": execution.threads,
+        "providers": execution.providers,
         "cpu_flags": inputs["cpu"]["flags"],
         "work": str(work),
     }

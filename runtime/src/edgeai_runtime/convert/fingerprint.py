@@ -10,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Dict
 
+from edgeai_runtime.backends.execution import Execution
 from edgeai_runtime.release import Recipe, Release
 from edgeai_runtime.system_versions import system_versions
 
@@ -37,7 +38,7 @@ def cpu() -> Dict[str, Any]:
     return {"model": model or platform.processor() or "unknown", "flags": sorted(flags.split())}
 
 
-def inputs(release: Release, recipe: Recipe, threads: int) -> Dict[str, Any]:
+def inputs(release: Release, recipe: Recipe, execution: Execution) -> Dict[str, Any]:
     """Everything that may change the artifact or its figures, as JSON.
 
     The release's name and version are not in it: a new version with the same model is not converted anew.
@@ -48,7 +49,8 @@ def inputs(release: Release, recipe: Recipe, threads: int) -> Dict[str, Any]:
         "labels": release.labels.sha256 if release.labels else None,
         "pipeline": {"pre": [dict(op) for op in release.pipeline.pre], "post": list(release.pipeline.post)},
         "recipe": asdict(recipe),
-        "threads": threads,
+        "threads": execution.threads,
+        "providers": list(execution.providers),
         # Without quantization to static ranges no calibration image is looked at.
         "calibration": [s.sha256 for s in release.sets.calibration] if recipe.quantize == "static" else [],
         "selection": [[sample.sha256, sample.expect] for sample in release.sets.selection],

@@ -9,6 +9,7 @@ from typing import Optional, Sequence, Tuple
 
 import numpy as np
 
+from edgeai_runtime.backends.execution import Execution
 from edgeai_runtime.backends.select import open_backend
 from edgeai_runtime.release import ANSWERS, Expected, Release, is_right
 from edgeai_runtime.serving.model import Model
@@ -31,7 +32,7 @@ def measure(
     model_file: Path,
     release: Release,
     engine: str,
-    threads: int,
+    execution: Execution,
     labels: Optional[Sequence[str]],
     images: Sequence[Tuple[Path, Expected]],
     time_limit_s: float = TIME_LIMIT_S,
@@ -40,7 +41,7 @@ def measure(
 
     Raises BackendError when the model does not load or does not answer.
     """
-    backend = open_backend(engine, model_file, threads)
+    backend = open_backend(engine, model_file, execution)
     model = Model(release.name, release.version, engine, backend, release.pipeline, labels)
     try:
         model.warm_up()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Callable, Iterator, List, Mapping
 
+from edgeai_runtime.backends.execution import Execution
 from edgeai_runtime.convert.candidates import Candidate
 from edgeai_runtime.convert.conversion import Row
 from edgeai_runtime.convert.measure import measure
@@ -33,6 +34,7 @@ def convert_all(job: Mapping[str, Any], progress: Progress) -> Iterator[Row]:
     plan = [Candidate.from_json(data) for data in job["candidates"]]
     name = f"{release.name} {release.version}"
     labels = read_labels(blob_path(paths, release.labels.sha256)) if release.labels else None
+    execution = Execution(job["threads"], tuple(job["providers"]))
     images = [(blob_path(paths, s.sha256), s.expect) for s in release.sets.selection if s.expect is not None]
     source = blob_path(paths, release.model.sha256)
     prepared = work / "prepared.onnx"
@@ -50,7 +52,7 @@ def convert_all(job: Mapping[str, Any], progress: Progress) -> Iterator[Row]:
             made = prepared
         progress(f"measuring {candidate.name} on {len(images)} selection images")
         try:
-            found = measure(made, release, candidate.recipe.engine, job["threads"], labels, images)
+            found = measure(made, release, candidate.recipe.engine, execution, labels, images)
         except BackendError as error:
             raise ConvertError(
                 f"{name}: {candidate.name} does not run on this device: {error.message}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import shutil
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Dict, Iterator, List, Mapping, Optional
 
-from edgeai_runtime.convert import serving_threads
+from edgeai_runtime.convert import serving_execution
 from edgeai_runtime.durable import fsync_directory, write_atomic, writing
 from edgeai_runtime.errors import DamagedError, EdgeAIError, InputError
 from edgeai_runtime.generations.manifest import (
@@ -201,7 +202,9 @@ def _config(device: Device, models: Mapping[str, Placed]) -> bytes:
     lines: List[str] = ["schema = 1\n"]
     for name, placed in sorted(models.items()):
         recipe = placed.release.recipe_for(device.device_class)
-        lines += [f"\n[models.{name}]\n", f"threads = {serving_threads(recipe, device)}\n"]
+        execution = serving_execution(recipe, device)
+        lines += [f"\n[models.{name}]\n", f"threads = {execution.threads}\n"]
+        lines += [f"providers = {json.dumps(execution.providers)}\n"]
     return "".join(lines).encode()
 
 

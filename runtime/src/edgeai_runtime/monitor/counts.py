@@ -17,6 +17,7 @@ class ModelCounts:
 
     def __init__(self, version: str) -> None:
         self.version = version
+        self.provider = ""  # what runs it, such as "cpu"
         self.succeeded = 0  # requests answered with a result
         self.refused = 0  # with a 4xx: the client's mistake, or
         self.rejected = 0  # of these: the queue was full, or it waited too long

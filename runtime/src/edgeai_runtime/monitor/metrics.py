@@ -110,6 +110,8 @@ def render(
     lines += _about(_DURATION, "histogram", "Time to answer an inference request")
     for of, counts in _models(snapshot):
         lines += _histogram(of, counts)
+    lines += _about("edgeai_model_info", "gauge", "1, with the execution provider that runs the model")
+    lines += [f'edgeai_model_info{{{of},provider="{counts.provider}"}} 1' for of, counts in _models(snapshot)]
     for quantile, milliseconds in (("p50", snapshot.p50_ms), ("p99", snapshot.p99_ms)):
         if milliseconds is not None:
             text = f"Time to answer an inference request, {quantile} of the last minute"

@@ -55,6 +55,7 @@ class Snapshot:
             "models": {
                 name: {
                     "version": model.version,
+                    "provider": model.provider,
                     "requests": model.requests,
                     "inferences": model.inferences,
                     "refused": model.refused,

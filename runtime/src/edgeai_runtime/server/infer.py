@@ -60,6 +60,7 @@ class Inference:
     ) -> None:
         self.model, self.cache, self.sampler, self.helpers = model, cache, sampler, helpers
         self.counts = sampler.models[model.name]
+        self.counts.provider = model.provider
         self.scheduler = Scheduler(model, batching, self.counts, cores)
         self.writer = Writer(model.name, model.version, model.labels, model.batched)
         self.loop = asyncio.get_running_loop()

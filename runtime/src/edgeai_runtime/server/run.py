@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
+from edgeai_runtime.backends.execution import Execution
 from edgeai_runtime.errors import BackendError, DamagedError, EdgeAIError, InputError
 from edgeai_runtime.monitor.sampler import Sampler
 from edgeai_runtime.monitor.watch import Watch, watch_device
@@ -99,7 +100,7 @@ def run_files(files: Sequence[Path], settings: Settings, uds: Optional[Path] = N
 
     Raises EdgeAIError when the files cannot be served.
     """
-    served = Files(files, settings["serve.threads"])
+    served = Files(files, Execution(settings["serve.threads"], tuple(settings["serve.providers"])))
     guards = [settings[f"serve.{name}"] for name in ("tokens", "certificate", "key")]
     access = partial(open_access, *(Path(file) if file else None for file in guards))
 
@@ -193,7 +194,8 @@ class _Process:
             body=round(settings["serve.body_mb"] * 1e6), connections=settings["serve.connections"]
         )
         listening = Listening(listeners, app.answer, limits, access.tls)
-        app.served.changed = listening.forget
+        app.served.changed = partial(_changed, app, listening, watch)
+        app.served.changed()
         tasks = [asyncio.get_running_loop().create_task(self._beat(sampler))]
         try:
             if self._at_once:
@@ -244,6 +246,12 @@ class _Process:
     def _tell(self, event: str, **fields: object) -> None:
         if self._control is not None:
             self._control.send(event, **fields)
+
+
+def _changed(app: App, listening: Listening, watch: Watch) -> None:
+    """Other models are served now: what was remembered of requests is no longer true."""
+    listening.forget()
+    watch.tell("fallback", app.served.fallback())
 
 
 def _measure(generation: Generation, tuning: Tuning) -> Dict[str, Batching]:

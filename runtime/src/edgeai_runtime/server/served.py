@@ -98,6 +98,17 @@ class Served:
                 self.changed()
                 await self._leave(inference)
 
+    def fallback(self) -> Optional[str]:
+        """What to say where a model is not run by what should run it; None where all are."""
+        told = [
+            f"{name} runs on {one.model.provider} since {' and '.join(one.model.fell_back)} did not start"
+            for name, one in self.now.items()
+            if one.model.fell_back
+        ]
+        if not told:
+            return None
+        return f"{', '.join(told)}; see that its driver and libraries are there, then restart the service."
+
     def hold_back(self, share: float) -> None:
         """Keep all models to a share of their batches and of the time, 1.0 for all of it."""
         self._share = share

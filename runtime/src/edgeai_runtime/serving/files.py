@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Dict, Sequence, Tuple
 
+from edgeai_runtime.backends.execution import Execution
 from edgeai_runtime.backends.select import open_backend
 from edgeai_runtime.errors import BackendError, InputError
 from edgeai_runtime.release import Pipeline
@@ -19,10 +20,10 @@ VERSION = "1"  # as Triton calls the only one
 class Files:
     """Each is a model by the name of its file without the suffix."""
 
-    def __init__(self, files: Sequence[Path], threads: int = 1) -> None:
+    def __init__(self, files: Sequence[Path], execution: Execution) -> None:
         """Raises InputError for a file that is missing, and for two of one name."""
         self.paths: Dict[str, Path] = {}
-        self._threads = threads
+        self._execution = execution
         self._took: Dict[Tuple[str, int], float] = {}  # MiB, by name and size of the file
         for path in files:
             if not path.is_file():
@@ -42,7 +43,7 @@ class Files:
             raise BackendError(f"{path}: cannot be read ({error.strerror}); put it back.") from None
 
         def load() -> Model:
-            backend = open_backend(ENGINE, path, self._threads)
+            backend = open_backend(ENGINE, path, self._execution)
             return Model(name, VERSION, ENGINE, backend, Pipeline((), ()))
 
         loaded = load_admitted(name, self._took.get((name, size), size / MIB), load)

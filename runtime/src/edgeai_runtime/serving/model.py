@@ -58,6 +58,16 @@ class Model:
         return self._backend.threads
 
     @property
+    def provider(self) -> str:
+        """What runs it, such as "cpu"."""
+        return self._backend.provider
+
+    @property
+    def fell_back(self) -> Tuple[str, ...]:
+        """The providers that should have run it and did not start."""
+        return self._backend.fell_back
+
+    @property
     def batched(self) -> bool:
         """Whether its shapes say that the first dimension of all tensors counts the rows of a batch."""
         return self._batched

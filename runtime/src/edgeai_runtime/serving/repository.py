@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Dict, Mapping, Optional
 
+from edgeai_runtime.backends.execution import Execution
 from edgeai_runtime.backends.select import open_backend
 from edgeai_runtime.errors import DamagedError, InputError
 from edgeai_runtime.release import Release, file_sha256
@@ -79,14 +80,14 @@ def load_generation(
     """
     manifest = read_manifest(directory)
     _prove(directory / "runtime.toml", manifest.get("config"))
-    threads = _threads(directory / "runtime.toml", manifest["models"])
+    executions = _executions(directory / "runtime.toml", manifest["models"])
     generation = Generation(number=manifest["generation"])
     try:
         for name, entry in sorted(manifest["models"].items()):
             progress(f"loading {name} {entry.get('version')}")
             place, fingerprint = directory / "models" / name, str(entry.get("fingerprint", ""))
             needed_mb = tuning.memory_mb(fingerprint) or _size_mb(place)
-            load = partial(_load_model, place, name, entry, threads[name])
+            load = partial(_load_model, place, name, entry, executions[name])
             loaded = load_admitted(f"{name} {entry.get('version')}", needed_mb, load)
             generation.models[name] = loaded.model
             generation.fingerprints[name] = fingerprint
@@ -102,7 +103,7 @@ def _size_mb(place: Path) -> float:
     return sum(file.stat().st_size for file in place.glob("*") if file.is_file()) / MIB
 
 
-def _load_model(directory: Path, name: str, entry: Mapping[str, Any], threads: int) -> Model:
+def _load_model(directory: Path, name: str, entry: Mapping[str, Any], execution: Execution) -> Model:
     manifest = directory / "release.json"
     _prove(manifest, entry.get("release"))
     release = Release.from_json(manifest.read_bytes(), origin=str(manifest))
@@ -118,14 +119,18 @@ def _load_model(directory: Path, name: str, entry: Mapping[str, Any], threads: i
         _prove(directory / "labels.txt", release.labels.sha256)
         labels = read_labels(directory / "labels.txt")
     engine = entry.get("engine", "onnxruntime")
-    backend = open_backend(engine, graph, threads)
+    backend = open_backend(engine, graph, execution)
     return Model(name, release.version, engine, backend, release.pipeline, labels)
 
 
-def _threads(path: Path, models: Mapping[str, Any]) -> Dict[str, int]:
-    table = load_toml(path)
-    configured = table.get("models", {})
-    return {name: configured.get(name, {}).get("threads", 1) for name in models}
+def _executions(path: Path, models: Mapping[str, Any]) -> Dict[str, Execution]:
+    configured = load_toml(path).get("models", {})
+    executions = {}
+    for name in models:
+        table = configured.get(name, {})
+        # A runtime before this one knew of no providers.
+        executions[name] = Execution(table.get("threads", 1), tuple(table.get("providers", ("cpu",))))
+    return executions
 
 
 def _prove(path: Path, sha256: Optional[str]) -> None:

@@ -26,6 +26,7 @@ def config(model: Model, batching: Batching) -> Dict[str, Any]:
     (https://github.com/triton-inference-server/common, protobuf/model_config.proto).
     """
     batched = batching.max_batch_size > 1
+    kind = "KIND_GPU" if model.provider == "cuda" else "KIND_CPU"
     told = {
         "name": model.name,
         "platform": f"{model.engine}_onnx",
@@ -34,8 +35,11 @@ def config(model: Model, batching: Batching) -> Dict[str, Any]:
         "max_batch_size": batching.max_batch_size if batched else 0,
         "input": [_tensor(spec, batched) for spec in model.inputs],
         "output": [_tensor(spec, batched) for spec in model.outputs],
-        "instance_group": [{"name": model.name, "kind": "KIND_CPU", "count": 1}],
-        "parameters": {"batching": {"string_value": batching.why}},
+        "instance_group": [{"name": model.name, "kind": kind, "count": 1}],
+        "parameters": {
+            "batching": {"string_value": batching.why},
+            "provider": {"string_value": model.provider},
+        },
     }
     if batched:
         told["dynamic_batching"] = {
