@@ -147,10 +147,12 @@ def test_rules_of_alarms_reach_the_device_as_they_were_given(
     ]
     device = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
     extra = tmp_path / "extra.json"
-    extra.write_text(json.dumps({"runtime_alarms": alarms}))
+    profile = {"providers": ["xnnpack", "cpu"]}
+    extra.write_text(json.dumps({"runtime_alarms": alarms, "__runtime_profile": profile}))
     plays = [{"hosts": "device", "gather_facts": False, "tasks": tasks}]
     done = play(plays, {"all": {"hosts": {"device": device}}}, "-e", f"@{extra}")
     assert done.returncode == 0, done.stdout + done.stderr
     found = tomllib.loads((tmp_path / "device.toml").read_text(encoding="utf-8"))
     assert found.get("alarms", {}) == alarms
     assert found["name"] == "device"
+    assert found["serve"]["providers"] == profile["providers"]
