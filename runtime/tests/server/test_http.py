@@ -330,6 +330,98 @@ def test_more_connections_than_allowed_wait_in_the_backlog() -> None:
     serve(scenario, connections=3)
 
 
+@pytest.mark.parametrize(
+    ("sent", "farewell"),
+    [(b"", b""), (b"GET / HTTP/1.1\r\n\r\n", b"HTTP/1.1 200"), (b"POST / HT", b"HTTP/1.1 408")],
+    ids=["that says nothing", "that is idle", "that sends slowly"],
+)
+def test_a_client_makes_room_for_those_that_wait(sent: bytes, farewell: bytes) -> None:
+    async def scenario(connect: Client, _listening: Listening) -> None:
+        crowd = [await connect() for _turn in range(3)]
+        for _reader, writer in crowd:
+            writer.write(sent)
+        reader, writer = await connect()
+        writer.write(b"GET /late HTTP/1.1\r\n\r\n")
+        assert (await read(reader))[2]["path"] == "/late"
+        ended = asyncio.ensure_future(crowd[0][0].read())
+        assert (await ended).startswith(farewell)
+
+    serve(scenario, connections=3, yield_s=0.1, hurry_s=0.1, linger_s=0.1)
+
+
+def test_no_client_makes_room_while_it_waits_for_us() -> None:
+    async def scenario(connect: Client, _listening: Listening) -> None:
+        started, finish = asyncio.Event(), asyncio.Event()
+        holding["events"] = (started, finish)
+        first, writer = await connect()
+        writer.write(b"GET /slow HTTP/1.1\r\n\r\n")
+        await started.wait()
+        second, writer = await connect()
+        writer.write(b"GET /quick HTTP/1.1\r\n\r\n")
+        late = asyncio.ensure_future(read(second))
+        done, _waiting = await asyncio.wait([late], timeout=0.2)
+        assert not done
+        finish.set()
+        assert (await read(first))[2]["path"] == "/slow"
+        assert (await late)[2]["path"] == "/quick"
+
+    holding: Dict[str, Any] = {}
+
+    def answer(head: Head, body: memoryview, reply: Reply) -> None:
+        slow_mirror(*holding["events"])(head, body, reply)
+
+    serve(scenario, answer, connections=1, yield_s=0.01, hurry_s=0.01)
+
+
+def test_a_crowd_at_one_listener_keeps_nobody_from_another() -> None:
+    async def scenario() -> None:
+        listeners = [bind("127.0.0.1:0") for _listener in "ab"]
+        listening = Listening(listeners, mirror, Limits(connections=2, yield_s=BOUND_S))
+        listening.accept()
+        crowded, other = (listener.getsockname() for listener in listeners)
+        crowd = [await asyncio.open_connection(*crowded) for _turn in range(4)]
+        reader, writer = await asyncio.open_connection(*other)
+        writer.write(b"GET /other HTTP/1.1\r\n\r\n")
+        assert (await read(reader))[2]["path"] == "/other"
+        for _reader, each in [*crowd, (reader, writer)]:
+            each.close()
+        await listening.drain()
+        listening.close()
+
+    asyncio.run(asyncio.wait_for(scenario(), BOUND_S))
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["with its length", "in chunks"])
+def test_bodies_under_way_are_held_up_to_a_limit_of_all_together(chunked: bool) -> None:
+    head = b"POST /large HTTP/1.1\r\nContent-Length: 6000\r\n\r\n"
+    part = b"x" * 4000
+    if chunked:
+        head = b"POST /large HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+        part = b"1770\r\n" + part
+
+    async def scenario(connect: Client, _listening: Listening) -> None:
+        async def ask(request_: bytes) -> Tuple[int, Any]:
+            reader, writer = await connect()
+            writer.write(request_)
+            status, _headers, body = await read(reader)
+            return status, body
+
+        small = b"POST /small HTTP/1.1\r\nContent-Length: 900\r\n\r\n" + b"x" * 900
+        whole = head + part + b"x" * 2000 + b"\r\n0\r\n\r\n" * chunked
+        _reader, unfinished = await connect()
+        unfinished.write(head + part)
+        assert (await ask(small))[0] == 200  # the bytes before it have arrived as well
+        status, body = await ask(whole)
+        assert status == 429
+        assert "under way already" in body["error"]
+        assert (await ask(small))[0] == 200
+        unfinished.close()
+        while (await ask(whole))[0] != 200:
+            pass
+
+    serve(scenario, bodies=7000, small=1000, linger_s=0.1)
+
+
 def test_draining_answers_what_is_on_its_way_and_takes_nothing_new() -> None:
     holding: Dict[str, Any] = {}
 

@@ -63,7 +63,7 @@ def test_tensors_come_flat_or_nested(data: List[Any]) -> None:
         ("INT64", [-(2**63), 2**63 - 1]),
         ("FP16", [0.5, -2]),
         ("FP64", [0.1, 1e300]),
-        ("BYTES", ["a", "ü"]),
+        ("BYTES", ["ü", "\U0001f600"]),
     ],
 )
 def test_every_datatype_keeps_its_values(datatype: str, data: List[Any]) -> None:
@@ -130,6 +130,9 @@ def test_binary_tensors_follow_the_json_in_order() -> None:
         (body(tensor([1, 2]), tensor([1, 2])), "there twice"),
         (body({"name": "x", "datatype": "FP32", "shape": [1]}), "has no data"),
         (body(tensor([1, 2]), id=3), "'id' is 3"),
+        (body(tensor([1, 2]), id="\ud800"), "half of a surrogate pair"),
+        (body(tensor(["\udfff", "a"], "BYTES")), "half of a surrogate pair"),
+        (body(tensor([1, 2]), outputs=[{"name": "y"}] * 2), "'y' is asked for twice"),
         (body(tensor([1, 2]), outputs=["y"]), "An element of 'outputs'"),
         (body(tensor([1, 2], parameters=[])), "'parameters' of 'x'"),
     ],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -28,6 +27,7 @@ from edgeai_runtime.server.messages import (
     mistake,
 )
 from edgeai_runtime.server.served import Served
+from edgeai_runtime.server.texts import read_json
 from edgeai_runtime.server.v2 import EXTENSIONS, models
 from edgeai_runtime.serving.batching import Batching
 from edgeai_runtime.serving.cache import Cache
@@ -228,8 +228,8 @@ async def _done(change: Coroutine[Any, Any, Any], reply: Reply) -> None:
 def _object(body: memoryview) -> Dict[str, Any]:
     """What a body says, nothing where there is none. Raises Refused."""
     try:
-        said = json.loads(bytes(body)) if len(body) else {}
-    except (ValueError, RecursionError):
+        said = read_json(bytes(body)) if len(body) else {}
+    except ValueError:
         said = None
     if not isinstance(said, dict):
         raise Refused(400, "The body is no JSON object; send one, or nothing.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
 from collections import deque
 from typing import Callable, Deque, Dict, List, NamedTuple, Optional, Tuple, Union
@@ -25,6 +26,13 @@ class _Skipped(NamedTuple):
     body: int
 
 
+class Held:
+    """What all connections together hold of bodies that are not small, in bytes."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+
+
 class Connection(asyncio.Protocol):
     """Parses with httptools and answers through `answer`, which must not raise.
 
@@ -37,16 +45,18 @@ class Connection(asyncio.Protocol):
         self,
         answer: Answer,
         limits: Limits,
+        held: Held,
         opened: Callable[[Connection], None],
         closed: Callable[[Connection], None],
     ) -> None:
         self._answer = answer
         self._limits = limits
+        self._all_held, self._held = held, 0
         self._opened = opened
         self._closed = closed
         self._loop = asyncio.get_running_loop()
         self._timer: Optional[asyncio.TimerHandle] = None
-        self._deadline = 0.0
+        self._since = self._deadline = 0.0  # what is waited for now
         self._overdue: Optional[Callable[[], None]] = None
         self._parser = httptools.HttpRequestParser(self)
         # Whole requests and, behind them, at most one refusal after which the client is not heard.
@@ -83,6 +93,7 @@ class Connection(asyncio.Protocol):
         self._stop_waiting()
         self._deaf = True
         self._queue.clear()
+        self._release()
         self._finishing = True
         self._closed(self)
 
@@ -122,6 +133,8 @@ class Connection(asyncio.Protocol):
         self._arriving = True
         self._behind = [data[len(known.raw) :]]
         self._left = end - len(data)
+        if known.body > self._limits.small:
+            self._hold(known.body)
         if not self._busy:
             self._wait(self._limits.arrive_s, self._too_slow)
         return b""
@@ -129,6 +142,8 @@ class Connection(asyncio.Protocol):
     def _more_behind(self, data: bytes) -> bytes:
         """The rest of a body behind a known head; returns what follows it."""
         assert self._skipped is not None
+        if self._deaf:
+            return b""
         self._behind.append(data[: self._left])
         taken = len(self._behind[-1])
         self._left -= taken
@@ -189,6 +204,8 @@ class Connection(asyncio.Protocol):
         self._body_size += len(body)
         if self._body_size > self._limits.body:
             self._refuse_body()
+        elif self._body_size > self._limits.small:
+            self._hold(len(body))
         if not self._deaf:
             self._body.append(body)
 
@@ -229,6 +246,25 @@ class Connection(asyncio.Protocol):
         if not self._busy and not self._queue and not self._arriving and not self._finishing:
             self._wait_for_client()
 
+    @property
+    def leaves(self) -> bool:
+        """Whether it has nothing more to do than to end."""
+        return self._finishing
+
+    def overstays_s(self) -> float:
+        """For how many seconds it has been kept longer than it may while others wait for its place; negative
+        before that, and while it is us who are waited for."""
+        if self._overdue is None:
+            return -math.inf
+        allowed = self._limits.yield_s if self._overdue == self._finish else self._limits.hurry_s
+        return self._loop.time() - self._since - allowed
+
+    def give_way(self) -> None:
+        """Do at once what would be done when the client's time was over."""
+        if self._overdue is not None:
+            then, self._overdue = self._overdue, None
+            then()
+
     def forget(self) -> None:
         """Whatever was found to answer these requests is found anew."""
         known = [self._skipped.head] if self._skipped is not None else []
@@ -259,6 +295,8 @@ class Connection(asyncio.Protocol):
 
     def _reply(self, response: Response) -> None:
         self._busy = False
+        if self._held and not self._queue and not self._arriving:
+            self._release()
         if not self._transport.is_closing() and not self._finishing:
             self._send(response, self._keep_alive)
 
@@ -291,6 +329,7 @@ class Connection(asyncio.Protocol):
         if not self._deaf:
             self._deaf = True
             self._arriving = False
+            self._left, self._behind, self._body = 0, [], []
             self._queue.append(error_response(status, message))
 
     def _refuse_head(self) -> None:
@@ -298,6 +337,21 @@ class Connection(asyncio.Protocol):
 
     def _refuse_body(self) -> None:
         self._refuse(413, f"The body is larger than {self._limits.body / 1e6:g} MB; send a smaller one.")
+
+    def _hold(self, size: int) -> None:
+        """Count bytes of a body that is not small, and refuse it where all together are too many."""
+        self._held += size
+        self._all_held.bytes += size
+        if self._all_held.bytes > self._limits.bodies:
+            self._refuse(
+                429,
+                f"Requests of {self._limits.bodies / 1e6:g} MB are under way already; send it again later.",
+            )
+            self._release()
+
+    def _release(self) -> None:
+        self._all_held.bytes -= self._held
+        self._held = 0
 
     def _without_upgrade(self) -> bytes:
         """The head of a request that offers another protocol, without the offer.
@@ -328,7 +382,8 @@ class Connection(asyncio.Protocol):
     def _wait(self, seconds: float, then: Callable[[], None]) -> None:
         # A deadline that moves away leaves the timer alone, which looks again when it fires: setting one
         # anew for every request would cost more than reading the request.
-        self._deadline = self._loop.time() + seconds
+        self._since = self._loop.time()
+        self._deadline = self._since + seconds
         self._overdue = then
         if self._timer is not None and self._timer.when() > self._deadline:
             self._timer.cancel()
@@ -368,7 +423,7 @@ class Connection(asyncio.Protocol):
             self._wait_for_client()
 
     def _too_slow(self) -> None:
-        self._refuse(408, f"The request did not arrive within {self._limits.arrive_s:g} s; send it faster.")
+        self._refuse(408, "The request took too long to arrive; send it faster.")
         self._next()
 
     def _finish(self) -> None:

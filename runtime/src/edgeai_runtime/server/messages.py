@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Callable, Dict, Mapping, Optional
 
+_LENGTH = 1000  # characters of an error
 REASONS = {
     200: "OK",
     400: "Bad Request",
@@ -86,5 +87,9 @@ def mistake(error: Exception) -> Response:
 
 
 def error_response(status: int, message: str, headers: Optional[Dict[str, str]] = None) -> Response:
-    """An error in the form of the V2 protocol: {"error": message}."""
-    return Response(status, json.dumps({"error": message}, ensure_ascii=False).encode(), headers=headers)
+    """An error in the form of the V2 protocol: {"error": message}; of one that quotes much, both ends."""
+    if len(message) > _LENGTH:
+        message = f"{message[: _LENGTH - 300]}…{message[-200:]}"
+    return Response(
+        status, json.dumps({"error": message}, ensure_ascii=False).encode(errors="replace"), headers=headers
+    )

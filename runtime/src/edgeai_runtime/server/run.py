@@ -190,9 +190,8 @@ class _Process:
         settings, access = self._settings, self._access()
         cache = Cache(round(settings["serve.cache_mb"] * 1e6)) if settings["serve.cache_mb"] else None
         app = App(generation, sampler, watch, batching, cache, self._files, access)
-        limits = Limits(
-            body=round(settings["serve.body_mb"] * 1e6), connections=settings["serve.connections"]
-        )
+        body = round(settings["serve.body_mb"] * 1e6)
+        limits = Limits(body=body, bodies=4 * body, connections=settings["serve.connections"])
         listening = Listening(listeners, app.answer, limits, access.tls)
         app.served.changed = partial(_changed, app, listening, watch)
         app.served.changed()

@@ -11,6 +11,7 @@ import numpy as np
 from edgeai_runtime.backends.base import Tensors, TensorSpec
 from edgeai_runtime.backends.datatypes import TO_NUMPY
 from edgeai_runtime.errors import InputError
+from edgeai_runtime.server.texts import read_json
 from edgeai_runtime.server.v2 import tensors
 
 MOST_INPUTS = 256
@@ -89,8 +90,8 @@ class Asked:
 def decode(data: bytes) -> Asked:
     """Read the JSON of a request. Raises InputError."""
     try:
-        request = json.loads(data)
-    except (ValueError, RecursionError) as error:
+        request = read_json(data)
+    except ValueError as error:
         raise InputError(
             f"The body is not JSON ({error}); send a V2 inference request, "
             "or an image as image/png or image/jpeg."
@@ -165,17 +166,19 @@ def _inputs(entries: List[Any]) -> Tuple[Given, ...]:
 def _outputs(value: Any, binary: bool) -> Optional[Tuple[Wish, ...]]:
     if value is None:
         return None
-    wishes = []
+    wishes: Dict[str, Wish] = {}
     for entry in _expect(value, list, "'outputs'", "a list"):
         _expect(entry, dict, "An element of 'outputs'", "an object")
         name = _expect(entry.get("name"), str, "'name' of an output", "text")
+        if name in wishes:  # a small question shall not have an answer as large as one likes
+            raise InputError(f"The output '{name[:100]}' is asked for twice; ask for it once.")
         parameters = _expect(entry.get("parameters", {}), dict, f"'parameters' of '{name}'", "an object")
         as_bytes = _expect(
             parameters.get("binary_data", binary), bool, f"'binary_data' of '{name}'", "a boolean"
         )
         classes = _whole(parameters.get("classification", 0), f"'classification' of '{name}'")
-        wishes.append(Wish(name, as_bytes, classes))
-    return tuple(wishes) or None  # a list of none means all, as in Triton
+        wishes[name] = Wish(name, as_bytes, classes)
+    return tuple(wishes.values()) or None  # a list of none means all, as in Triton
 
 
 def _shape(name: str, value: Any) -> Tuple[int, ...]:

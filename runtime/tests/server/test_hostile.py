@@ -1,0 +1,207 @@
+"""Whatever a client does, it is refused in order; nobody else notices, and memory does not grow."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import resource
+import select
+import socket
+import struct
+import time
+import zlib
+from pathlib import Path
+from typing import Any, Dict, Iterator, List
+
+import pytest
+import requests
+import toys
+from serving_process import BOUND_S, ServingProcess, serving
+from toys import Toy
+
+MODELS = {
+    "adder": Toy(toys.add_one()),
+    "reader": Toy(toys.reader(widest=16), toys.READER, toys.LABELS),
+    "divider": Toy(toys.divide()),
+}
+TENSOR = {"name": "x", "datatype": "FP32", "shape": [1, 3], "data": [1, 2, 3]}
+MIB = 1 << 20
+GROWTH_MIB = 160  # what all of them together may leave: the largest body held is 32 MB, and that is read once
+
+
+@pytest.fixture(scope="module")
+def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServingProcess]:
+    with serving(toys.write_generation(tmp_path_factory.mktemp("generation"), MODELS)) as started:
+        started.wait_for("accepting")
+        yield started
+
+
+@pytest.fixture(scope="module")
+def url(process: ServingProcess) -> str:
+    return process.url
+
+
+@pytest.fixture(autouse=True)
+def unharmed(process: ServingProcess, url: str) -> Iterator[None]:
+    """After each test it serves as before it, and no error is its own."""
+    yield
+    body = {"inputs": [TENSOR]}
+    answer = requests.post(f"{url}/v2/models/adder/infer", json=body, timeout=BOUND_S).json()
+    assert answer["outputs"][0]["data"] == [2, 3, 4]
+    told = requests.get(f"{url}/v2/health", timeout=BOUND_S).json()
+    assert (told["errors"], told["in_flight"]) == (0, 0)
+    assert peak_mib(process) < GROWTH_MIB
+
+
+def peak_mib(process: ServingProcess) -> float:
+    for line in Path(f"/proc/{process.process.pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / 1024
+    raise AssertionError("no VmHWM")
+
+
+def asked(*inputs: Any, **more: Any) -> bytes:
+    return json.dumps({"inputs": inputs, **more}).encode()
+
+
+def png(width: int, height: int) -> bytes:
+    """The header of an image of that size, and no pixel."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+
+
+def bits(size: int) -> Dict[str, str]:
+    return {"Content-Type": "application/octet-stream", "Inference-Header-Content-Length": str(size)}
+
+
+BINARY = asked({"name": "x", "datatype": "FP32", "shape": [1, 3], "parameters": {"binary_data_size": 12}})
+IMAGE = {"Content-Type": "image/png"}
+PACKED = {"Content-Encoding": "gzip"}
+
+
+@pytest.mark.parametrize(
+    ("model", "headers", "body", "status"),
+    [
+        ("adder", {}, b"x" * 32_000_001, 413),
+        ("adder", {"X-Long": "x" * 40_000}, b"{}", 431),
+        ("adder", {f"X-{number}": "x" * 30 for number in range(2000)}, b"{}", 431),
+        ("adder", {}, b'{"inputs": ' + b"[" * 500_000, 400),
+        ("adder", {}, b'{"inputs": ' + b'{"a":' * 500_000, 400),
+        ("adder", {}, asked(*[dict(TENSOR, name=f"x{number}") for number in range(20_000)]), 400),
+        ("adder", {}, asked(*[TENSOR] * 20_000), 400),
+        ("adder", {}, asked(dict(TENSOR, shape=[-1, 3])), 400),
+        ("adder", {}, asked(dict(TENSOR, shape=[1 << 62, 1 << 62])), 400),
+        ("adder", {}, asked(dict(TENSOR, shape=[0, 1 << 39, 1 << 39], data=[])), 400),
+        ("adder", {}, asked(dict(TENSOR, shape=[1] * 100_000)), 400),
+        ("adder", {}, asked(dict(TENSOR, data=[1, 2])), 400),
+        ("adder", {}, asked(dict(TENSOR, data=[1, 2, {}])), 400),
+        ("adder", {}, asked(dict(TENSOR, data=["1", "2", "3"])), 400),
+        ("adder", {}, asked(dict(TENSOR, datatype="FP128")), 400),
+        ("adder", {}, asked(dict(TENSOR, name="other")), 400),
+        ("adder", {}, asked(TENSOR, outputs=[{"name": "other"}]), 400),
+        ("adder", {}, asked(TENSOR, outputs=[{"name": "y"}] * 20_000), 400),
+        ("adder", {}, asked(TENSOR, outputs=[{"name": "y", "parameters": {"classification": -1}}]), 400),
+        ("adder", {}, asked(dict(TENSOR, name="x" * 1_000_000)), 400),
+        ("adder", {}, asked(dict(TENSOR, name="x" * 1_000_000, shape=[-1])), 400),
+        ("adder", {}, asked(TENSOR, outputs=[{"name": "x" * 1_000_000}]), 400),
+        ("adder", {}, asked(dict(TENSOR, name="\ud800")), 400),
+        ("adder", {}, asked(TENSOR, id="\ud800"), 400),
+        ("adder", bits(len(BINARY)), BINARY + b"x" * 11, 400),
+        ("adder", bits(len(BINARY)), BINARY + b"x" * 13, 400),
+        ("adder", bits(len(BINARY) + 100), BINARY, 400),
+        ("adder", bits(1 << 62), BINARY, 400),
+        ("adder", bits(-1), BINARY, 400),
+        ("adder", {"Content-Type": "application/octet-stream"}, b"x" * 13, 400),
+        ("adder", PACKED, gzip.compress(bytes(64 * MIB)), 413),
+        ("adder", PACKED, gzip.compress(b"{}")[:-9], 400),
+        ("adder", PACKED, b"not packed", 400),
+        ("reader", IMAGE, png(100_000, 100_000), 400),
+        ("reader", IMAGE, png(8, 8), 400),
+        ("reader", IMAGE, toys.picture("A")[:40], 400),
+        ("reader", {"Content-Type": "image/jpeg"}, b"\xff\xd8\xff" + b"\0" * 1000, 400),
+        ("reader", IMAGE, b"", 400),
+        ("nobody", {}, asked(TENSOR), 404),
+        ("adder/versions/9", {}, asked(TENSOR), 404),
+    ],
+)
+def test_it_is_the_clients_mistake_in_one_sentence(
+    url: str, model: str, headers: Dict[str, str], body: bytes, status: int
+) -> None:
+    answer = requests.post(f"{url}/v2/models/{model}/infer", body, headers=headers, timeout=BOUND_S)
+    assert answer.status_code == status, answer.text[:500]
+    sentence = answer.json()["error"]
+    assert sentence.endswith(".")
+    assert "\n" not in sentence
+    assert len(sentence) < 1000
+
+
+@pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_numbers_that_are_none_go_through_the_model(url: str, word: str) -> None:
+    body = asked(TENSOR).replace(b"[1, 2, 3]", f"[{word}, 2, 3]".encode())
+    answer = requests.post(f"{url}/v2/models/adder/infer", body, timeout=BOUND_S)
+    assert answer.status_code == 200
+    assert answer.json()["outputs"][0]["data"] == [None, 3, 4]
+
+
+def connect(url: str) -> socket.socket:
+    host, _colon, port = url[len("http://") :].partition(":")
+    return socket.create_connection((host, int(port)), timeout=BOUND_S)
+
+
+REQUEST = b"POST /v2/models/adder/infer HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(asked(TENSOR)) + asked(
+    TENSOR
+)
+
+
+@pytest.mark.parametrize("cut", [1, 40, len(REQUEST) - 1, len(REQUEST)])
+def test_a_client_that_hangs_up_wherever_it_is_disturbs_nobody(url: str, cut: int) -> None:
+    for _turn in range(50):
+        client = connect(url)
+        client.sendall(REQUEST[:cut])
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # resets it
+        client.close()
+
+
+@pytest.fixture
+def files() -> Iterator[None]:
+    """A thousand connections take as many descriptors."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 2500:
+        pytest.skip(f"only {hard} files may be open here")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2500), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_thousand_connections_are_all_served_in_turn(url: str, files: None) -> None:
+    clients = [connect(url) for _turn in range(1000)]
+    for client in clients:
+        client.sendall(REQUEST)
+    waiting, answers = {client.fileno(): client for client in clients}, 0
+    poll = select.poll()
+    for descriptor in waiting:
+        poll.register(descriptor, select.POLLIN)
+    give_up = time.monotonic() + BOUND_S
+    while waiting:
+        assert time.monotonic() < give_up, f"{len(waiting)} were not answered"
+        for descriptor, _event in poll.poll(1000):
+            answers += waiting.pop(descriptor).recv(1 << 16).startswith(b"HTTP/1.1 200 ")
+            poll.unregister(descriptor)
+    assert answers == 1000
+    for client in clients:
+        client.close()
+
+
+def test_those_who_send_slowly_keep_nobody_out(url: str, files: None) -> None:
+    """More than may connect, each with a request that does not come to its end."""
+    crowd: List[socket.socket] = [connect(url) for _turn in range(400)]
+    for client in crowd:
+        client.sendall(REQUEST[:60])
+    client = connect(url)
+    client.sendall(REQUEST)
+    assert client.recv(1 << 16).startswith(b"HTTP/1.1 200 ")
+    for each in (*crowd, client):
+        each.close()
