@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any, Iterator
 
 import numpy as np
@@ -12,9 +13,11 @@ pytest.importorskip("tritonclient.http", reason="tritonclient is among the tests
 import toys
 import tritonclient.http
 import tritonclient.http.aio
+from by_hand import ByHand
 from onnx import TensorProto
 from serving_process import ServingProcess, serving
 from toys import Toy
+from tritonclient.utils import InferenceServerException
 
 DATATYPES = {
     "BOOL": (TensorProto.BOOL, np.bool_),
@@ -149,3 +152,26 @@ def test_many_requests_at_once_each_get_their_answer(process: ServingProcess) ->
             assert [result.as_numpy("y")[0, 0] for result in results] == [number + 1 for number in range(100)]
 
     asyncio.run(ask())
+
+
+def test_models_of_bare_files_are_loaded_and_unloaded(tmp_path: Path) -> None:
+    token = "0123456789abcdef-of-the-line"
+    (tmp_path / "tokens").write_text(token)
+    (tmp_path / "tokens").chmod(0o600)
+    (tmp_path / "settings.toml").write_text('schema = 1\n[serve]\ntokens = "tokens"\n')
+    (tmp_path / "adder.onnx").write_bytes(toys.add_one())
+    by_hand = ByHand(tmp_path, "adder.onnx", "--config", "settings.toml")
+    bearer = {"Authorization": f"Bearer {token}"}
+    try:
+        with tritonclient.http.InferenceServerClient(f"127.0.0.1:{by_hand.port}") as client:
+            client.unload_model("adder", headers=bearer)
+            assert not client.is_model_ready("adder", headers=bearer)
+            client.load_model("adder", headers=bearer)
+            assert client.is_model_ready("adder", headers=bearer)
+            inputs = [given("x", np.ones((1, 3), np.float32))]
+            answer = client.infer("adder", inputs, headers=bearer).as_numpy("y")
+            assert answer.tolist() == [[2.0] * 3]
+            with pytest.raises(InferenceServerException, match="401"):
+                client.unload_model("adder")
+    finally:
+        by_hand.close()
