@@ -15,6 +15,7 @@ from edgeai_runtime.backends.base import TensorSpec
 from edgeai_runtime.backends.execution import Execution
 from edgeai_runtime.backends.onnx import OnnxBackend
 from edgeai_runtime.errors import InputError
+from edgeai_runtime.monitor.counts import ModelCounts
 from edgeai_runtime.server.v2 import models, requests
 from edgeai_runtime.server.v2.requests import Asked, Wish
 from edgeai_runtime.server.v2.responses import JSON_SIZE, Writer
@@ -343,3 +344,18 @@ def test_the_configuration_leaves_out_the_batch_dimension_where_there_is_one(mod
     assert batched["dynamic_batching"]["preferred_batch_size"] == [4, 8]
     parameters = {name: value["string_value"] for name, value in batched["parameters"].items()}
     assert parameters == {"batching": "measured", "provider": "cpu"}
+
+
+def test_all_parts_of_an_execution_are_counted_alike() -> None:
+    """NVIDIA's perf_analyzer gives up where they are not."""
+    counts = ModelCounts("1.0.0")
+    counts.executed(requests=2, rows=8, queue_s=0.5, seconds=0.25)
+    told = models.statistics("toy", counts)
+    parts = ("compute_input", "compute_infer", "compute_output")
+    assert [told["inference_stats"][part] for part in parts] == [
+        {"count": 2, "ns": 0},
+        {"count": 2, "ns": 500_000_000},
+        {"count": 2, "ns": 0},
+    ]
+    (batch,) = told["batch_stats"]
+    assert [batch[part]["count"] for part in parts] == [1, 1, 1]
