@@ -47,6 +47,7 @@ class OnnxBackend(Backend):
         self.fell_back = tuple(word for word in wanted if PROVIDERS[word] not in started)
         self.inputs = tuple(_spec(node, path) for node in session.get_inputs())
         self.outputs = tuple(_spec(node, path) for node in session.get_outputs())
+        self._names = [spec.name for spec in self.outputs]
 
     @classmethod
     def load(cls, path: Path, execution: Execution) -> OnnxBackend:
@@ -80,10 +81,10 @@ class OnnxBackend(Backend):
         if self._session is None:
             raise BackendError("The model is closed; load it again to run it.")
         try:
-            results = self._session.run(None, dict(feeds))
+            results = self._session.run(self._names, feeds)
         except Exception as error:  # noqa: BLE001
             raise BackendError(reason(error)) from None
-        return {spec.name: np.asarray(result) for spec, result in zip(self.outputs, results)}
+        return {name: np.asarray(result) for name, result in zip(self._names, results)}
 
     def close(self) -> None:
         self._session = None

@@ -6,7 +6,7 @@ import asyncio
 import math
 import socket
 from collections import deque
-from typing import Callable, Deque, Dict, List, NamedTuple, Optional, Tuple, Union
+from typing import Any, Callable, Deque, Dict, List, Mapping, NamedTuple, Optional, Tuple, Union
 
 import httptools
 
@@ -24,6 +24,15 @@ class _Skipped(NamedTuple):
     raw: bytes
     head: Head
     body: int
+
+
+def _head(status: int, content_type: str, size: int, headers: Mapping[str, str], close: bool) -> bytes:
+    further = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    return (
+        f"HTTP/1.1 {status} {REASONS[status]}\r\n"
+        f"Content-Type: {content_type}\r\nContent-Length: {size}\r\n"
+        f"Connection: {'close' if close else 'keep-alive'}\r\n{further}\r\n"
+    ).encode("latin-1")
 
 
 class Held:
@@ -65,6 +74,8 @@ class Connection(asyncio.Protocol):
         self._answering = False  # within _next
         self._bodiless = False  # what is answered has no body, whatever the answer's length
         self._skipped: Optional[_Skipped] = None
+        self._told: Tuple[Any, ...] = ()  # what the head of the last answer was made of
+        self._told_head = b""
         self._chunk = b""  # what the parser is being fed, where a request begins with it
         self._behind: List[bytes] = []  # what came of the body behind a known head
         self._left = 0  # bytes of it that are missing
@@ -304,12 +315,10 @@ class Connection(asyncio.Protocol):
         more = bool(self._queue)
         close = not keep_alive or ((self._draining or self._client_done) and not more)
         body = response.body
-        further = "".join([f"{name}: {value}\r\n" for name, value in response.headers.items()])
-        head = (
-            f"HTTP/1.1 {response.status} {REASONS[response.status]}\r\n"
-            f"Content-Type: {response.content_type}\r\nContent-Length: {len(body)}\r\n"
-            f"Connection: {'close' if close else 'keep-alive'}\r\n{further}\r\n"
-        ).encode("latin-1")
+        told = (response.status, response.content_type, len(body), response.headers, close)
+        if told != self._told:  # it rarely is: who asks alike is answered alike
+            self._told, self._told_head = told, _head(*told)
+        head = self._told_head
         if self._bodiless:
             self._transport.write(head)
         elif len(body) <= _JOIN:
