@@ -13,7 +13,7 @@ from typing import Any, Callable, Dict
 import pytest
 
 from edgeai_runtime.errors import InputError
-from edgeai_runtime.release import Blob, Release, is_right, read_source
+from edgeai_runtime.release import Blob, Release, Serving, is_right, read_source
 from edgeai_runtime.release.parts import Recipe
 from edgeai_runtime.release.pipelines import POST_OPERATIONS, PRE_OPERATIONS
 from edgeai_runtime.release.tables import ENGINES, GATES, QUANTIZERS
@@ -199,6 +199,17 @@ def expect(source: Path, value: Any) -> None:
         path = source / f"{name}.jsonl"
         lines = [json.loads(line) for line in path.read_text().splitlines()]
         path.write_text("".join(json.dumps({**line, "expect": value}) + "\n" for line in lines))
+
+
+def test_how_it_wants_to_be_served_is_part_of_it(source: Path) -> None:
+    plain, _files = read_source(source)
+    assert "serving" not in json.loads(plain.to_json())
+    with (source / "release.toml").open("a") as file:
+        file.write('\n[serving]\nbatching = 4\npreferred_batch_sizes = [2, 4]\ncache = "off"\n')
+    release, _files = read_source(source)
+    assert release.serving == Serving(batching=4, preferred_batch_sizes=(2, 4), cache="off")
+    assert Release.from_json(release.to_json(), "manifest") == release
+    assert release.digest != plain.digest
 
 
 def test_a_detectors_samples_expect_boxes(source: Path) -> None:

@@ -16,6 +16,7 @@ from edgeai_runtime.backends.execution import PROVIDERS
 from edgeai_runtime.errors import InputError
 from edgeai_runtime.monitor.rules import DEFAULTS, Rules, read_rules
 from edgeai_runtime.paths import Paths
+from edgeai_runtime.release.serving import Serving, read_serving
 from edgeai_runtime.strict import check_keys, hint, nearest
 
 if sys.version_info >= (3, 11):
@@ -79,10 +80,11 @@ class Value(NamedTuple):
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings in force, by their keys, and the rules of alarms."""
+    """The settings in force, by their keys, the rules of alarms, and how bare files want to be served."""
 
     values: Mapping[str, Value]
     alarms: Rules = field(default_factory=lambda: DEFAULTS)
+    models: Mapping[str, Serving] = field(default_factory=dict)
 
     def __getitem__(self, key: str) -> Any:
         return self.values[key].value
@@ -133,6 +135,10 @@ def read_device(paths: Paths) -> Settings:
     if not path.exists():
         raise InputError(f"{path}: this device is not provisioned; run the provision playbook for it first.")
     settings = read_settings(path)
+    if settings.models:
+        raise InputError(
+            f"{path}: [models] is for bare files; a device serves a model as [serving] of its release says."
+        )
     for key, found in settings.values.items():
         if found.value is None:
             raise InputError(f"{path}: the key '{key}' is missing; add it.")
@@ -169,7 +175,13 @@ def read_settings(
         if typed is not None:
             found = Value(_checked(setting, typed, setting.key), COMMAND_LINE)
         values[setting.key] = found
-    return Settings(values, read_rules(data.get("alarms", {}), origin=str(path)))
+    models = {}
+    for name, table in data.get("models", {}).items():
+        where = f"{path}, [models.{name}]"
+        if not isinstance(table, dict):
+            raise InputError(f"{where}: {table!r} was found, expected a table; write it as one.")
+        models[name] = read_serving(table, where)
+    return Settings(values, read_rules(data.get("alarms", {}), origin=str(path)), models)
 
 
 def load_toml(path: Path) -> Dict[str, Any]:
@@ -185,13 +197,13 @@ def load_toml(path: Path) -> Dict[str, Any]:
 
 def _check_tables(data: Mapping[str, Any], origin: str) -> None:
     names = [setting.key for setting in SETTINGS if "." not in setting.key]
-    check_keys(data, ["schema"], [*names, *_TABLES, "alarms"], origin=origin)
+    check_keys(data, ["schema"], [*names, *_TABLES, "alarms", "models"], origin=origin)
     if data["schema"] != SCHEMA:
         raise InputError(
             f"{origin}: schema {data['schema']!r} is unknown, expected {SCHEMA}; provision the device again, "
             "or write the file for that schema."
         )
-    for table in (*_TABLES, "alarms"):
+    for table in (*_TABLES, "alarms", "models"):
         if not isinstance(data.get(table, {}), dict):
             raise InputError(f"{origin}: '{table}' is {data[table]!r}, expected a table; write [{table}].")
     for table in _TABLES:

@@ -23,9 +23,10 @@ from serving_process import BOUND_S, ServingProcess, serving
 from toys import Toy
 
 from edgeai_runtime.paths import Paths
+from edgeai_runtime.release import Serving
 
 READER = Toy(toys.reader(widest=16), toys.READER, toys.LABELS, version="1.2.0")
-ADDER = Toy(toys.add_one())
+ADDER = Toy(toys.add_one(), serving=Serving(cache="on"))
 TENSOR = {"name": "x", "datatype": "FP32", "shape": [1, 3], "data": [1, 2, 3]}
 PNG = {"Content-Type": "image/png"}
 JSON = {"Content-Type": "application/json"}

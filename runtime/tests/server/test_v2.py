@@ -336,9 +336,9 @@ def test_metadata_describes_the_models_own_tensors(model: Model) -> None:
 
 
 def test_the_configuration_leaves_out_the_batch_dimension_where_there_is_one(model: Model) -> None:
-    alone = models.config(model, Batching(why="so"))
+    alone = models.config(model, Batching(why="so"), True)
     assert (alone["max_batch_size"], alone["input"][0]["dims"]) == (0, [-1, 3])
-    batched = models.config(model, Batching(8, why="measured", max_queue_delay_us=5, preferred=(4, 8)))
+    batched = models.config(model, Batching(8, why="measured", max_queue_delay_us=5, preferred=(4, 8)), False)
     assert (batched["max_batch_size"], batched["input"][0]["dims"]) == (8, [3])
     assert batched["input"][0]["data_type"] == "TYPE_FP32"
     assert batched["dynamic_batching"]["preferred_batch_size"] == [4, 8]

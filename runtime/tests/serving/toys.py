@@ -13,7 +13,7 @@ import numpy as np
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 from PIL import Image
 
-from edgeai_runtime.release import Blob, Pipeline, Recipe, Release, Sample, Sets
+from edgeai_runtime.release import AS_MEASURED, Blob, Pipeline, Recipe, Release, Sample, Serving, Sets
 
 LABELS = ("A", "B", "C")
 # The grey of each letter in a picture; white is blank.
@@ -36,6 +36,7 @@ class Toy:
     pipeline: Pipeline = NO_PIPELINE
     labels: Optional[Sequence[str]] = None
     version: str = "1.0.0"
+    serving: Serving = AS_MEASURED
 
 
 def add_one() -> bytes:
@@ -225,6 +226,7 @@ def release(name: str, toy: Toy) -> Release:
         sets=Sets((), (Sample("0" * 64, 1, "A"),), (Sample("1" * 64, 1, "B"),)),
         recipes={"raspberry_pi": Recipe()},
         gates={"exact_match": 0.9},
+        serving=toy.serving,
     )
 
 

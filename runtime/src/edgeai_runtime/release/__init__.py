@@ -5,12 +5,14 @@ from edgeai_runtime.release.digest import blob_place, file_sha256
 from edgeai_runtime.release.expect import ANSWERS, Expected, is_right
 from edgeai_runtime.release.manifest import Release
 from edgeai_runtime.release.parts import Blob, Pipeline, Recipe, Sample, Sets
+from edgeai_runtime.release.serving import AS_MEASURED, Serving, read_serving
 from edgeai_runtime.release.source import read_source
 from edgeai_runtime.release.tables import DEVICE_CLASSES, GATES
 from edgeai_runtime.release.values import check_schema, typed
 
 __all__ = [
     "ANSWERS",
+    "AS_MEASURED",
     "DEVICE_CLASSES",
     "GATES",
     "Blob",
@@ -21,6 +23,7 @@ __all__ = [
     "Recipe",
     "Release",
     "Sample",
+    "Serving",
     "Sets",
     "blob_place",
     "check_schema",
@@ -28,6 +31,7 @@ __all__ = [
     "content_size",
     "file_sha256",
     "is_right",
+    "read_serving",
     "read_source",
     "typed",
 ]

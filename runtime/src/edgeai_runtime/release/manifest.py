@@ -11,6 +11,7 @@ from edgeai_runtime.errors import InputError
 from edgeai_runtime.release.checks import check_parts
 from edgeai_runtime.release.expect import read_expected
 from edgeai_runtime.release.parts import Blob, Pipeline, Recipe, Sample, Sets
+from edgeai_runtime.release.serving import AS_MEASURED, Serving
 from edgeai_runtime.release.tables import described
 from edgeai_runtime.release.values import SCHEMA, check_schema, sha256_of, typed
 from edgeai_runtime.strict import check_keys
@@ -33,6 +34,7 @@ class Release:
     recipes: Dict[str, Recipe]
     gates: Dict[str, float]
     tensors: Tuple[Blob, ...] = ()
+    serving: Serving = AS_MEASURED
 
     @property
     def digest(self) -> str:
@@ -63,7 +65,7 @@ class Release:
 
     def to_json(self) -> bytes:
         """The manifest as canonical JSON."""
-        sets = self.sets
+        sets, wishes = self.sets, self.serving.to_json()
         manifest = {
             "schema": SCHEMA,
             "name": self.name,
@@ -79,6 +81,7 @@ class Release:
             },
             "recipes": {name: vars(recipe) for name, recipe in self.recipes.items()},
             "gates": self.gates,
+            **({"serving": wishes} if wishes else {}),
         }
         text = json.dumps(manifest, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return text.encode() + b"\n"
@@ -98,7 +101,7 @@ class Release:
             raise InputError(f"{origin}: a release manifest is expected here; fetch the release again.")
         check_schema(manifest, origin)
         keys = ["schema", "name", "version", "description", "model", "labels"]
-        check_keys(manifest, [*keys, "pipeline", "sets", "recipes", "gates"], origin=origin)
+        check_keys(manifest, [*keys, "pipeline", "sets", "recipes", "gates"], ["serving"], origin=origin)
         sets = typed(manifest, "sets", dict, origin)
         check_keys(sets, ["calibration", "selection", "golden"], origin=f"{origin}, sets")
         model = dict(typed(manifest, "model", dict, origin))

@@ -31,6 +31,7 @@ def read_source(directory: Path) -> Tuple[Release, Dict[str, Content]]:
     check_keys(
         table,
         ["schema", "name", "version", "description", "model", "pipeline", "sets", "gates", "recipes"],
+        ["serving"],
         origin=origin,
     )
     check_schema(table, origin)

@@ -8,6 +8,7 @@ from typing import Any, Dict, Mapping, Tuple
 from edgeai_runtime.errors import InputError
 from edgeai_runtime.release.parts import Recipe
 from edgeai_runtime.release.pipelines import read_pipeline
+from edgeai_runtime.release.serving import read_serving
 from edgeai_runtime.release.values import NUMBERS, choice, typed
 from edgeai_runtime.strict import check_keys
 
@@ -59,6 +60,7 @@ def described(table: Mapping[str, Any], origin: str) -> Dict[str, Any]:
             for device_class in recipes
         },
         "gates": _gates(typed(table, "gates", dict, origin), f"{origin}, [gates]"),
+        "serving": read_serving(typed(table, "serving", dict, origin, {}), f"{origin}, [serving]"),
     }
 
 

@@ -149,7 +149,9 @@ class App:
         answers: Dict[str, Answer] = {
             "": lambda: json_response(models.metadata(model)),
             "ready": lambda: json_response({"name": name, "ready": True}),
-            "config": lambda: json_response(models.config(model, inference.scheduler.batching)),
+            "config": lambda: json_response(
+                models.config(model, inference.scheduler.batching, inference.cache is not None)
+            ),
             "stats": lambda: json_response({"model_stats": self._statistics([inference])}),
         }
         if "/".join(rest) not in answers:

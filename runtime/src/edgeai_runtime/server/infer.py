@@ -13,6 +13,7 @@ from typing import Any, Callable, Optional, Tuple
 from edgeai_runtime.backends.base import Tensors
 from edgeai_runtime.errors import EdgeAIError, InputError
 from edgeai_runtime.monitor.sampler import Sampler
+from edgeai_runtime.release.serving import AUTO, ON
 from edgeai_runtime.server import encodings
 from edgeai_runtime.server.messages import (
     Handler,
@@ -58,7 +59,10 @@ class Inference:
         helpers: ThreadPoolExecutor,
         cores: Cores,
     ) -> None:
-        self.model, self.cache, self.sampler, self.helpers = model, cache, sampler, helpers
+        self.model, self.sampler, self.helpers = model, sampler, helpers
+        pays = batching.finding_pays or model.takes_images  # a picture takes longer to prepare than to find
+        keeps = model.serving.cache == ON or (model.serving.cache == AUTO and pays)
+        self.cache = cache if keeps else None
         self.counts = sampler.models[model.name]
         self.counts.provider = model.provider
         self.scheduler = Scheduler(model, batching, self.counts, cores)

@@ -23,7 +23,7 @@ from edgeai_runtime.server.app import App
 from edgeai_runtime.server.control import Control
 from edgeai_runtime.server.limits import Limits
 from edgeai_runtime.server.listening import Listening, address_of, bind, bind_unix, inherit
-from edgeai_runtime.serving.batching import Batching, found_out
+from edgeai_runtime.serving.batching import Batching, asked_for, found_out
 from edgeai_runtime.serving.cache import Cache
 from edgeai_runtime.serving.files import Files
 from edgeai_runtime.serving.memory import release_freed_memory
@@ -100,7 +100,8 @@ def run_files(files: Sequence[Path], settings: Settings, uds: Optional[Path] = N
 
     Raises EdgeAIError when the files cannot be served.
     """
-    served = Files(files, Execution(settings["serve.threads"], tuple(settings["serve.providers"])))
+    execution = Execution(settings["serve.threads"], tuple(settings["serve.providers"]))
+    served = Files(files, execution, settings.models)
     guards = [settings[f"serve.{name}"] for name in ("tokens", "certificate", "key")]
     access = partial(open_access, *(Path(file) if file else None for file in guards))
 
@@ -258,8 +259,9 @@ def _measure(generation: Generation, tuning: Tuning) -> Dict[str, Batching]:
     batching = {}
     for name, model in generation.models.items():
         fingerprint = generation.fingerprints.get(name, "")
-        batching[name] = tuning.find(fingerprint) or found_out(model)
-        tuning.keep(fingerprint, batching[name], generation.memory_mb.get(name, 0.0))
+        found = tuning.find(fingerprint) or found_out(model)
+        tuning.keep(fingerprint, found, generation.memory_mb.get(name, 0.0))
+        batching[name] = asked_for(model.serving).found(found)
     return batching
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from edgeai_runtime.backends.base import Tensors
 from edgeai_runtime.errors import BackendError
+from edgeai_runtime.release.serving import OFF, Serving
 from edgeai_runtime.serving.cores import usable
 from edgeai_runtime.serving.model import Model
 
@@ -24,6 +25,8 @@ BUDGET_S = 1.0  # for measuring a size
 INLINE_S, INLINE_ALONE_S = 0.000_2, 0.003
 
 
+# Looking for an answer, and keeping one for others to find.
+FINDING_S = 0.000_03
 UNKNOWN = "its shapes are free: the first request tells what to measure with"
 
 
@@ -34,6 +37,7 @@ class Batching:
     `preferred` sizes are filled first; `max_queue_delay_us` is how long a request may wait for others;
     `queue_size` bounds those that wait, 0 not at all; after `timeout_us` (0: never) a request that waits is
     rejected or, with `timeout_action` "delay", goes on waiting. Of `priority_levels` 1 is served first.
+    `fixed`: the `max_batch_size` that was asked for, 0 where it is as measured. `alone_s`: seconds of a row.
     """
 
     max_batch_size: int = 1
@@ -46,6 +50,8 @@ class Batching:
     timeout_action: str = "reject"
     priority_levels: int = 1
     default_priority: int = 1
+    fixed: int = 0
+    alone_s: float = 0.0
 
     @property
     def known(self) -> bool:
@@ -53,8 +59,18 @@ class Batching:
         return self.why != UNKNOWN
 
     def found(self, measured: Batching) -> Batching:
-        """The same settings with what was measured."""
-        return replace(self, max_batch_size=measured.max_batch_size, inline=measured.inline, why=measured.why)
+        """The same settings with what was measured; itself where nothing was."""
+        if not measured.known:
+            return self
+        size, why = measured.max_batch_size, measured.why
+        if self.fixed:
+            size, why = self.fixed, f"set to {self.fixed}" if self.fixed > 1 else "set to be off"
+        return replace(self, max_batch_size=size, inline=measured.inline, why=why, alone_s=measured.alone_s)
+
+    @property
+    def finding_pays(self) -> bool:
+        """Whether the model takes longer than finding an answer that was given before."""
+        return not 0 < self.alone_s < FINDING_S
 
     def in_thread(self, why: str) -> Batching:
         return replace(self, inline=False, why=f"{self.why}; in a thread, as {why}")
@@ -68,6 +84,21 @@ class Batching:
         """How many rows of those that wait go together: the largest preferred size that is filled."""
         fitting = [size for size in self.preferred if size <= waiting]
         return max(fitting, default=self.max_batch_size)
+
+
+def asked_for(serving: Serving) -> Batching:
+    """What a release, or a setting, says; what is to be measured is unknown yet."""
+    fixed = 1 if serving.batching == OFF else serving.batching
+    return Batching(
+        preferred=serving.preferred_batch_sizes,
+        max_queue_delay_us=serving.max_queue_delay_us,
+        queue_size=serving.queue_size,
+        timeout_us=serving.timeout_us,
+        timeout_action=serving.timeout_action,
+        priority_levels=serving.priority_levels,
+        default_priority=serving.default_priority,
+        fixed=0 if isinstance(fixed, str) else fixed,
+    )
 
 
 def found_out(model: Model) -> Batching:
@@ -98,7 +129,8 @@ def measure(model: Model, sample: Tensors) -> Batching:
     if times[chosen] / chosen > GAIN * alone:
         chosen = 1
     told = ", ".join(f"{size}: {1e3 * seconds / size:.3g}" for size, seconds in times.items())
-    return Batching(chosen, inline, reason or f"measured, ms a row by batch size: {told}")
+    why = reason or f"measured, ms a row by batch size: {told}"
+    return Batching(chosen, inline, why, alone_s=alone)
 
 
 def _coupled(model: Model, sample: Tensors) -> str:

@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Dict, Sequence, Tuple
+from types import MappingProxyType
+from typing import Dict, Mapping, Sequence, Tuple
 
 from edgeai_runtime.backends.execution import Execution
 from edgeai_runtime.backends.select import open_backend
 from edgeai_runtime.errors import BackendError, InputError
-from edgeai_runtime.release import Pipeline
+from edgeai_runtime.release import AS_MEASURED, Pipeline, Serving
 from edgeai_runtime.serving.admission import MIB, load_admitted
 from edgeai_runtime.serving.model import Model
 from edgeai_runtime.serving.repository import Generation
+from edgeai_runtime.strict import hint
 
 ENGINE = "onnxruntime"
+NO_PIPELINE = Pipeline((), ())
 VERSION = "1"  # as Triton calls the only one
 
 
 class Files:
     """Each is a model by the name of its file without the suffix."""
 
-    def __init__(self, files: Sequence[Path], execution: Execution) -> None:
-        """Raises InputError for a file that is missing, and for two of one name."""
+    def __init__(
+        self,
+        files: Sequence[Path],
+        execution: Execution,
+        wishes: Mapping[str, Serving] = MappingProxyType({}),
+    ) -> None:
+        """`wishes`: how models want to be served, by name. Raises InputError for a file that is missing, for
+        two of one name, and for wishes of a model that there is none of."""
         self.paths: Dict[str, Path] = {}
-        self._execution = execution
+        self._execution, self._wishes = execution, wishes
         self._took: Dict[Tuple[str, int], float] = {}  # MiB, by name and size of the file
         for path in files:
             if not path.is_file():
@@ -33,6 +42,10 @@ class Files:
                 raise InputError(
                     f"{other} and {path} would both be the model '{path.stem}'; rename one of the files."
                 )
+
+        for name in wishes:
+            if name not in self.paths:
+                raise InputError(f"[models.{name}]: no file of that name is served; {hint(name, self.paths)}")
 
     def load(self, name: str) -> Model:
         """Read a model's file, anew where it was read before, and warm it up. Raises BackendError."""
@@ -44,7 +57,8 @@ class Files:
 
         def load() -> Model:
             backend = open_backend(ENGINE, path, self._execution)
-            return Model(name, VERSION, ENGINE, backend, Pipeline((), ()))
+            wishes = self._wishes.get(name, AS_MEASURED)
+            return Model(name, VERSION, ENGINE, backend, NO_PIPELINE, None, wishes)
 
         loaded = load_admitted(name, self._took.get((name, size), size / MIB), load)
         self._took[name, size] = loaded.memory_mb

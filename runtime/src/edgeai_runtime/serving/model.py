@@ -10,7 +10,7 @@ import numpy as np
 from edgeai_runtime.backends.base import Backend, Tensors, TensorSpec
 from edgeai_runtime.backends.datatypes import TO_NUMPY, datatype_of
 from edgeai_runtime.errors import BackendError, InputError
-from edgeai_runtime.release import Pipeline
+from edgeai_runtime.release import AS_MEASURED, Pipeline, Serving
 from edgeai_runtime.serving import pipeline as processing
 from edgeai_runtime.serving.blank import grey_png
 from edgeai_runtime.serving.geometry import Geometry
@@ -27,11 +27,13 @@ class Model:
         backend: Backend,
         pipeline: Pipeline,
         labels: Optional[Sequence[str]] = None,
+        serving: Serving = AS_MEASURED,
     ) -> None:
         """Raises InputError when the pipeline does not fit together or the model has several inputs."""
         self.name = name
         self.version = version
         self.engine = engine
+        self.serving = serving
         self._backend = backend
         self._pipeline = pipeline
         self._labels = labels

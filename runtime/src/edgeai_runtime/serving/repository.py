@@ -120,7 +120,7 @@ def _load_model(directory: Path, name: str, entry: Mapping[str, Any], execution:
         labels = read_labels(directory / "labels.txt")
     engine = entry.get("engine", "onnxruntime")
     backend = open_backend(engine, graph, execution)
-    return Model(name, release.version, engine, backend, release.pipeline, labels)
+    return Model(name, release.version, engine, backend, release.pipeline, labels, release.serving)
 
 
 def _executions(path: Path, models: Mapping[str, Any]) -> Dict[str, Execution]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Dict, Optional
 
@@ -36,9 +35,10 @@ class Tuning:
         try:
             entry = self._known[_key(fingerprint)]
             size, inline, why = int(entry["max_batch_size"]), entry["inline"] is True, str(entry["why"])
+            alone_s = float(entry["alone_s"])
         except (KeyError, TypeError, ValueError):
             return None
-        return replace(Batching(), max_batch_size=max(1, size), inline=inline, why=why)
+        return Batching(max(1, size), inline, why, alone_s=alone_s)
 
     def memory_mb(self, fingerprint: str) -> Optional[float]:
         """MiB that the model took, None where it was not measured."""
@@ -55,6 +55,7 @@ class Tuning:
             "max_batch_size": found.max_batch_size,
             "inline": found.inline,
             "why": found.why,
+            "alone_s": found.alone_s,
             "memory_mb": memory_mb,
         }
         known = {**{key: value for key, value in self._known.items() if key != _key(fingerprint)}}

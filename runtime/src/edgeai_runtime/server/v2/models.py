@@ -21,8 +21,8 @@ def metadata(model: Model) -> Dict[str, Any]:
     }
 
 
-def config(model: Model, batching: Batching) -> Dict[str, Any]:
-    """The ModelConfig message in JSON, as far as it applies
+def config(model: Model, batching: Batching, cached: bool) -> Dict[str, Any]:
+    """The ModelConfig message in JSON, as far as it applies; `cached`: whether answers are kept
     (https://github.com/triton-inference-server/common, protobuf/model_config.proto).
     """
     batched = batching.max_batch_size > 1
@@ -35,6 +35,7 @@ def config(model: Model, batching: Batching) -> Dict[str, Any]:
         "max_batch_size": batching.max_batch_size if batched else 0,
         "input": [_tensor(spec, batched) for spec in model.inputs],
         "output": [_tensor(spec, batched) for spec in model.outputs],
+        "response_cache": {"enable": cached},
         "instance_group": [{"name": model.name, "kind": kind, "count": 1}],
         "parameters": {
             "batching": {"string_value": batching.why},
@@ -47,6 +48,11 @@ def config(model: Model, batching: Batching) -> Dict[str, Any]:
             "max_queue_delay_microseconds": batching.max_queue_delay_us,
             "priority_levels": batching.priority_levels if batching.priority_levels > 1 else 0,
             "default_priority_level": batching.default_priority if batching.priority_levels > 1 else 0,
+            "default_queue_policy": {
+                "timeout_action": batching.timeout_action.upper(),
+                "default_timeout_microseconds": batching.timeout_us,
+                "max_queue_size": batching.queue_size,
+            },
         }
     return told
 
