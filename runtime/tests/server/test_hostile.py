@@ -11,7 +11,7 @@ import struct
 import time
 import zlib
 from pathlib import Path
-from typing import Any, Dict, Iterator, List
+from typing import Any, Dict, Iterator, List, Tuple
 
 import pytest
 import requests
@@ -82,54 +82,73 @@ IMAGE = {"Content-Type": "image/png"}
 PACKED = {"Content-Encoding": "gzip"}
 
 
-@pytest.mark.parametrize(
-    ("model", "headers", "body", "status"),
-    [
-        ("adder", {}, b"x" * 32_000_001, 413),
-        ("adder", {"X-Long": "x" * 40_000}, b"{}", 431),
-        ("adder", {f"X-{number}": "x" * 30 for number in range(2000)}, b"{}", 431),
-        ("adder", {}, b'{"inputs": ' + b"[" * 500_000, 400),
-        ("adder", {}, b'{"inputs": ' + b'{"a":' * 500_000, 400),
-        ("adder", {}, asked(*[dict(TENSOR, name=f"x{number}") for number in range(20_000)]), 400),
-        ("adder", {}, asked(*[TENSOR] * 20_000), 400),
-        ("adder", {}, asked(dict(TENSOR, shape=[-1, 3])), 400),
-        ("adder", {}, asked(dict(TENSOR, shape=[1 << 62, 1 << 62])), 400),
-        ("adder", {}, asked(dict(TENSOR, shape=[0, 1 << 39, 1 << 39], data=[])), 400),
-        ("adder", {}, asked(dict(TENSOR, shape=[1] * 100_000)), 400),
-        ("adder", {}, asked(dict(TENSOR, data=[1, 2])), 400),
-        ("adder", {}, asked(dict(TENSOR, data=[1, 2, {}])), 400),
-        ("adder", {}, asked(dict(TENSOR, data=["1", "2", "3"])), 400),
-        ("adder", {}, asked(dict(TENSOR, datatype="FP128")), 400),
-        ("adder", {}, asked(dict(TENSOR, name="other")), 400),
-        ("adder", {}, asked(TENSOR, outputs=[{"name": "other"}]), 400),
-        ("adder", {}, asked(TENSOR, outputs=[{"name": "y"}] * 20_000), 400),
-        ("adder", {}, asked(TENSOR, outputs=[{"name": "y", "parameters": {"classification": -1}}]), 400),
-        ("adder", {}, asked(dict(TENSOR, name="x" * 1_000_000)), 400),
-        ("adder", {}, asked(dict(TENSOR, name="x" * 1_000_000, shape=[-1])), 400),
-        ("adder", {}, asked(TENSOR, outputs=[{"name": "x" * 1_000_000}]), 400),
-        ("adder", {}, asked(dict(TENSOR, name="\ud800")), 400),
-        ("adder", {}, asked(TENSOR, id="\ud800"), 400),
-        ("adder", bits(len(BINARY)), BINARY + b"x" * 11, 400),
-        ("adder", bits(len(BINARY)), BINARY + b"x" * 13, 400),
-        ("adder", bits(len(BINARY) + 100), BINARY, 400),
-        ("adder", bits(1 << 62), BINARY, 400),
-        ("adder", bits(-1), BINARY, 400),
-        ("adder", {"Content-Type": "application/octet-stream"}, b"x" * 13, 400),
-        ("adder", PACKED, gzip.compress(bytes(64 * MIB)), 413),
-        ("adder", PACKED, gzip.compress(b"{}")[:-9], 400),
-        ("adder", PACKED, b"not packed", 400),
-        ("reader", IMAGE, png(100_000, 100_000), 400),
-        ("reader", IMAGE, png(8, 8), 400),
-        ("reader", IMAGE, toys.picture("A")[:40], 400),
-        ("reader", {"Content-Type": "image/jpeg"}, b"\xff\xd8\xff" + b"\0" * 1000, 400),
-        ("reader", IMAGE, b"", 400),
-        ("nobody", {}, asked(TENSOR), 404),
-        ("adder/versions/9", {}, asked(TENSOR), 404),
-    ],
-)
-def test_it_is_the_clients_mistake_in_one_sentence(
-    url: str, model: str, headers: Dict[str, str], body: bytes, status: int
-) -> None:
+HOSTILE: Dict[str, Tuple[str, Dict[str, str], bytes, int]] = {
+    "a body too large": ("adder", {}, b"x" * 32_000_001, 413),
+    "a header too long": ("adder", {"X-Long": "x" * 40_000}, b"{}", 431),
+    "too many headers": ("adder", {f"X-{number}": "x" * 30 for number in range(2000)}, b"{}", 431),
+    "lists too deep": ("adder", {}, b'{"inputs": ' + b"[" * 500_000, 400),
+    "objects too deep": ("adder", {}, b'{"inputs": ' + b'{"a":' * 500_000, 400),
+    "too many inputs": (
+        "adder",
+        {},
+        asked(*[dict(TENSOR, name=f"x{number}") for number in range(20_000)]),
+        400,
+    ),
+    "one input again and again": ("adder", {}, asked(*[TENSOR] * 20_000), 400),
+    "a negative side": ("adder", {}, asked(dict(TENSOR, shape=[-1, 3])), 400),
+    "sides beyond counting": ("adder", {}, asked(dict(TENSOR, shape=[1 << 62, 1 << 62])), 400),
+    "sides beyond counting and none": (
+        "adder",
+        {},
+        asked(dict(TENSOR, shape=[0, 1 << 39, 1 << 39], data=[])),
+        400,
+    ),
+    "too many sides": ("adder", {}, asked(dict(TENSOR, shape=[1] * 100_000)), 400),
+    "too few values": ("adder", {}, asked(dict(TENSOR, data=[1, 2])), 400),
+    "a value that is none": ("adder", {}, asked(dict(TENSOR, data=[1, 2, {}])), 400),
+    "texts for numbers": ("adder", {}, asked(dict(TENSOR, data=["1", "2", "3"])), 400),
+    "an unknown datatype": ("adder", {}, asked(dict(TENSOR, datatype="FP128")), 400),
+    "an unknown input": ("adder", {}, asked(dict(TENSOR, name="other")), 400),
+    "an unknown output": ("adder", {}, asked(TENSOR, outputs=[{"name": "other"}]), 400),
+    "one output again and again": ("adder", {}, asked(TENSOR, outputs=[{"name": "y"}] * 20_000), 400),
+    "no class": (
+        "adder",
+        {},
+        asked(TENSOR, outputs=[{"name": "y", "parameters": {"classification": -1}}]),
+        400,
+    ),
+    "a long name": ("adder", {}, asked(dict(TENSOR, name="x" * 1_000_000)), 400),
+    "a long name with a wrong shape": (
+        "adder",
+        {},
+        asked(dict(TENSOR, name="x" * 1_000_000, shape=[-1])),
+        400,
+    ),
+    "a long name of an output": ("adder", {}, asked(TENSOR, outputs=[{"name": "x" * 1_000_000}]), 400),
+    "half a surrogate pair in a name": ("adder", {}, asked(dict(TENSOR, name="\ud800")), 400),
+    "half a surrogate pair in an id": ("adder", {}, asked(TENSOR, id="\ud800"), 400),
+    "a byte too few": ("adder", bits(len(BINARY)), BINARY + b"x" * 11, 400),
+    "a byte too many": ("adder", bits(len(BINARY)), BINARY + b"x" * 13, 400),
+    "JSON longer than the body": ("adder", bits(len(BINARY) + 100), BINARY, 400),
+    "JSON longer than any": ("adder", bits(1 << 62), BINARY, 400),
+    "JSON of a negative length": ("adder", bits(-1), BINARY, 400),
+    "no whole number of values": ("adder", {"Content-Type": "application/octet-stream"}, b"x" * 13, 400),
+    "unpacked too large": ("adder", PACKED, gzip.compress(bytes(64 * MIB)), 413),
+    "packed and cut off": ("adder", PACKED, gzip.compress(b"{}")[:-9], 400),
+    "not packed": ("adder", PACKED, b"not packed", 400),
+    "a picture too large": ("reader", IMAGE, png(100_000, 100_000), 400),
+    "a picture without pixels": ("reader", IMAGE, png(8, 8), 400),
+    "a picture cut off": ("reader", IMAGE, toys.picture("A")[:40], 400),
+    "a picture that is none": ("reader", {"Content-Type": "image/jpeg"}, b"\xff\xd8\xff" + b"\0" * 1000, 400),
+    "no picture": ("reader", IMAGE, b"", 400),
+    "an unknown model": ("nobody", {}, asked(TENSOR), 404),
+    "an unknown version": ("adder/versions/9", {}, asked(TENSOR), 404),
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_it_is_the_clients_mistake_in_one_sentence(url: str, what: str) -> None:
+    model, headers, body, status = HOSTILE[what]
     answer = requests.post(f"{url}/v2/models/{model}/infer", body, headers=headers, timeout=BOUND_S)
     assert answer.status_code == status, answer.text[:500]
     sentence = answer.json()["error"]
