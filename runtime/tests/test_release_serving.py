@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Dict
 
@@ -21,8 +22,8 @@ MEASURED = Batching(8, inline=True, why="measured, ms a row by batch size: 1: 2,
 def test_what_is_not_said_is_measured_and_not_written_down() -> None:
     assert read_serving({}, "here") == AS_MEASURED
     assert AS_MEASURED.to_json() == {}
-    assert asked_for(AS_MEASURED).found(MEASURED) == MEASURED
-    assert not asked_for(AS_MEASURED).found(Batching()).known
+    assert asked_for(AS_MEASURED, True).found(MEASURED) == MEASURED
+    assert not asked_for(AS_MEASURED, True).found(Batching()).known
 
 
 def test_what_is_said_is_what_is_done_and_written_down() -> None:
@@ -39,15 +40,21 @@ def test_what_is_said_is_what_is_done_and_written_down() -> None:
     }
     serving = read_serving(table, "here")
     assert serving.to_json() == {**table, "preferred_batch_sizes": (4, 8)}
-    found = asked_for(serving).found(MEASURED)
+    found = asked_for(serving, True).found(MEASURED)
     assert (found.max_batch_size, found.inline, found.why) == (16, True, "set to 16")
     assert (found.preferred, found.max_queue_delay_us, found.queue_size) == ((4, 8), 500, 64)
     assert (found.timeout_us, found.timeout_action) == (1_000_000, "delay")
     assert (found.priority_levels, found.default_priority) == (3, 2)
 
 
+def test_answers_are_kept_where_finding_one_is_quicker_than_the_model() -> None:
+    assert MEASURED.finding_pays
+    assert not replace(MEASURED, alone_s=0.000_007).finding_pays
+    assert Batching().finding_pays  # nobody knows yet
+
+
 def test_batching_may_be_off() -> None:
-    found = asked_for(read_serving({"batching": "off"}, "here")).found(MEASURED)
+    found = asked_for(read_serving({"batching": "off"}, "here"), True).found(MEASURED)
     assert (found.max_batch_size, found.why) == (1, "set to be off")
 
 

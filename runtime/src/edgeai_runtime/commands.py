@@ -385,7 +385,8 @@ def infer(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
     if url is None:
         from edgeai_runtime.settings import load_device
 
-        url = f"http://{load_device(paths).http}"
+        _tokens, certificate, _key = paths.service_files
+        url = f"{'https' if certificate.exists() else 'http'}://{load_device(paths).http}"
     return _as_dict(infer(url, args.model, args.image))
 
 

@@ -4,12 +4,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
 import pytest
 import toys
 from onnx import TensorProto
+from onnxruntime.capi.onnxruntime_pybind11_state import EPFail
 
 from edgeai_runtime.backends.base import TensorSpec
 from edgeai_runtime.backends.execution import Execution
@@ -79,6 +81,25 @@ def test_a_provider_that_does_not_start_is_told_and_the_processor_runs_it(
     backend = OnnxBackend.load(tmp_path / "model.onnx", Execution(1, ("cuda", "cpu")))
     assert (backend.provider, backend.fell_back) == ("cpu", ("cuda",))
     assert backend.run({"x": np.zeros((1, 3), np.float32)})["y"].tolist() == [[1.0] * 3]
+
+
+def test_a_provider_that_fails_at_work_is_an_error_and_no_other_takes_over(tmp_path: Path) -> None:
+    class Lost:
+        def __init__(self, session: Any) -> None:
+            self._session = session
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._session, name)
+
+        def run(self, *arguments: Any) -> Any:
+            raise EPFail("the device was lost")
+
+    (tmp_path / "model.onnx").write_bytes(toys.add_one())
+    backend = OnnxBackend.load(tmp_path / "model.onnx", Execution())
+    assert backend._session is not None
+    backend._session._sess = Lost(backend._session._sess)
+    with pytest.raises(BackendError, match="the device was lost"):
+        backend.run({"x": np.zeros((1, 3), np.float32)})
 
 
 def test_an_unknown_engine_is_refused(tmp_path: Path) -> None:

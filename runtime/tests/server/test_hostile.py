@@ -132,7 +132,7 @@ HOSTILE: Dict[str, Tuple[str, Dict[str, str], bytes, int]] = {
     "JSON longer than the body": ("adder", bits(len(BINARY) + 100), BINARY, 400),
     "JSON longer than any": ("adder", bits(1 << 62), BINARY, 400),
     "JSON of a negative length": ("adder", bits(-1), BINARY, 400),
-    "no whole number of values": ("adder", {"Content-Type": "application/octet-stream"}, b"x" * 13, 400),
+    "no whole number of values": ("adder", bits(0), b"x" * 13, 400),
     "unpacked too large": ("adder", PACKED, gzip.compress(bytes(64 * MIB)), 413),
     "packed and cut off": ("adder", PACKED, gzip.compress(b"{}")[:-9], 400),
     "not packed": ("adder", PACKED, b"not packed", 400),

@@ -145,6 +145,33 @@ def test_binary_tensors_are_answered_too(url: str) -> None:
     assert response.json()["outputs"][0]["data"] == [1.5, 2, 3]
 
 
+def test_the_bytes_of_a_single_tensor_are_answered_with_bytes(url: str) -> None:
+    body = np.asarray([[0.5, 1, 2]], np.float32).tobytes()
+    headers = {"Content-Type": "application/octet-stream", "Inference-Header-Content-Length": "0"}
+    answer = requests.post(f"{url}/v2/models/adder/infer", body, headers=headers, timeout=BOUND_S)
+    size = int(answer.headers["Inference-Header-Content-Length"])
+    assert np.frombuffer(answer.content[size:], np.float32).tolist() == [1.5, 2, 3]
+
+
+def test_answers_are_kept_unless_the_release_does_without(tmp_path: Path) -> None:
+    graph = toys.add_one()
+    models = {word: Toy(graph, serving=Serving(cache=word)) for word in ("on", "off")}
+    with serving(toys.write_generation(tmp_path, models)) as started:
+        for model in models:
+            for _turn in range(3):
+                body = {"inputs": [TENSOR]}
+                requests.post(f"{started.url}/v2/models/{model}/infer", json=body, timeout=BOUND_S)
+        told = requests.get(f"{started.url}/v2/models/stats", timeout=BOUND_S).json()["model_stats"]
+        hits = {one["name"]: one["inference_stats"]["cache_hit"]["count"] for one in told}
+        kept = {
+            name: requests.get(f"{started.url}/v2/models/{name}/config", timeout=BOUND_S).json()
+            for name in models
+        }
+    assert hits == {"on": 2, "off": 0}
+    enabled = {name: config["response_cache"]["enable"] for name, config in kept.items()}
+    assert enabled == {"on": True, "off": False}
+
+
 @pytest.mark.parametrize(
     ("model", "data", "headers", "status", "message"),
     [

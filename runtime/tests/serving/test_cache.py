@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, List
 
 import numpy as np
+import pytest
 
 from edgeai_runtime.errors import BackendError
 from edgeai_runtime.serving.cache import OVERHEAD, Cache, Question
@@ -46,6 +47,21 @@ def test_another_question_is_another_whatever_it_differs_in() -> None:
         assert find(cache, question(bytes(other))) is None
     assert find(cache, question(bytes(100_000), "divider")) is None
     assert find(cache, Question("adder", (bytes(50_000), bytes(50_000)))) is None
+
+
+@pytest.mark.parametrize("scale", [1.0, 1 / 255], ids=["whole numbers", "shares"])
+@pytest.mark.parametrize("shape", [(64,), (3, 48, 192)], ids=["small", "large"])
+def test_many_alike_are_all_kept(shape: Any, scale: float) -> None:
+    cache = Cache()
+    draw = np.random.default_rng(1)
+    pictures = [(draw.integers(0, 256, shape) * scale).astype(np.float32) for _number in range(30)]
+    for place in range(30):  # and such as differ in one value
+        pictures.append(np.zeros(shape, np.float32))
+        pictures[-1].flat[place] = 1
+    for number, picture in enumerate(pictures):
+        put(cache, question(picture.tobytes()), answer(number))
+    for number, picture in enumerate(pictures):
+        assert find(cache, question(picture.tobytes()))["y"].tolist() == [number]
 
 
 def test_the_same_question_meanwhile_waits_for_the_one_answer() -> None:

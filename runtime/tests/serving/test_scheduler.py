@@ -17,7 +17,8 @@ from edgeai_runtime.backends.execution import Execution
 from edgeai_runtime.backends.onnx import OnnxBackend
 from edgeai_runtime.errors import BackendError
 from edgeai_runtime.monitor.counts import ModelCounts
-from edgeai_runtime.serving.batching import Batching
+from edgeai_runtime.release import Serving
+from edgeai_runtime.serving.batching import Batching, asked_for, found_out
 from edgeai_runtime.serving.cores import Cores
 from edgeai_runtime.serving.model import Model
 from edgeai_runtime.serving.scheduler import Busy, Overdue, Scheduler
@@ -155,6 +156,22 @@ def test_only_equal_shapes_go_together(tmp_path: Path) -> None:
 
     run(model, IN_THREAD, scenario)
     assert model.batches == [3, 2]
+
+
+def test_what_has_no_batch_dimension_goes_alone_whatever_is_asked_for(tmp_path: Path) -> None:
+    model = make(tmp_path, toys.sum_of_rows())
+    model.may_go.set()
+    assert not model.batched
+    wanted = asked_for(Serving(batching=8), model.batched).found(found_out(model))
+    assert (wanted.max_batch_size, wanted.why) == (1, "its first dimensions are fixed")
+    model.batches.clear()
+
+    async def scenario(ask: ASK, _scheduler: Scheduler) -> None:
+        answers = await asyncio.gather(*(ask(row(number)) for number in (2, 3, 4)))
+        assert [outputs["y"].tolist() for outputs in answers] == [[2.0] * 3, [3.0] * 3, [4.0] * 3]
+
+    run(model, IN_THREAD, scenario)
+    assert model.batches == [1, 1, 1]
 
 
 def test_one_that_fails_fails_alone(tmp_path: Path) -> None:

@@ -61,6 +61,13 @@ def single(node: Any, datatype: int, shape: Sequence[Any]) -> bytes:
     return _model([node], [("x", datatype, shape)], [("y", datatype, shape)], {})
 
 
+def sum_of_rows() -> bytes:
+    """y = the rows of x, added up: [3] whatever the first dimension is."""
+    nodes = [helper.make_node("ReduceSum", ["x", "axes"], ["y"], keepdims=0)]
+    constants = {"axes": np.asarray([0], np.int64)}
+    return _model(nodes, [("x", TensorProto.FLOAT, ["N", 3])], [("y", TensorProto.FLOAT, [3])], constants)
+
+
 def divide() -> bytes:
     """y = 1 / x, float32 [N]: 0 gives infinity."""
     return _model(

@@ -70,6 +70,7 @@ class OnnxBackend(Backend):
                 session = onnxruntime.InferenceSession(
                     str(path), sess_options=options, providers=[*providers, (PROVIDERS["cpu"], {})]
                 )
+            session.disable_fallback()  # on another provider, in silence, when one fails at work
         except Exception as error:  # noqa: BLE001 - onnxruntime's own share no other base
             raise BackendError(
                 f"{path}: onnxruntime {onnxruntime.__version__} does not load this model "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Dict, List, Optional
+from typing import Callable, Dict, List, Optional
 
 from edgeai_runtime.monitor.histogram import Histogram
 
@@ -29,6 +29,7 @@ class ModelCounts:
         self.computed = self.executions = 0  # requests that the model answered, in so many batches
         self.inferences = 0  # rows in them: a batch of 8 is 8
         self.queue_s = self.compute_s = 0.0  # of those requests, together
+        self.pending: Callable[[], int] = int  # requests that wait for the model now
         self.batches: Dict[int, List[float]] = {}  # by rows: how many, seconds
 
     @property

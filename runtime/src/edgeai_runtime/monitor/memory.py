@@ -48,6 +48,7 @@ def memory(root: Path = Path("/")) -> Dict[str, Optional[float]]:
         "rss_mb": resident_mb(root) or None,
         "pss_mb": _table(read_text(root / "proc/self/smaps_rollup")).get("Pss"),
         "memory_total_mb": total,
+        "memory_used_mb": round(total - available, 1) if total and available else None,
         "memory_available_mb": available,
         "memory_available_percent": round(100 * available / total, 1) if total and available else None,
     }

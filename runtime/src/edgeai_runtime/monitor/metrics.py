@@ -46,6 +46,16 @@ _PER_MODEL: Tuple[Tuple[str, str, Mapping[str, Callable[[ModelCounts], int]]], .
         {"": lambda model: round(model.queue_s * 1e6)},
     ),
     (
+        "nv_inference_compute_input_duration_us",
+        "Time before the model worked on requests, microseconds: none, tensors are views",
+        {"": lambda model: 0},
+    ),
+    (
+        "nv_inference_compute_output_duration_us",
+        "Time between the model's work and an answer, microseconds: none, as before it",
+        {"": lambda model: 0},
+    ),
+    (
         "nv_inference_compute_infer_duration_us",
         "Time that the model worked on requests, microseconds",
         {"": lambda model: round(model.compute_s * 1e6)},
@@ -61,6 +71,7 @@ _PER_MODEL: Tuple[Tuple[str, str, Mapping[str, Callable[[ModelCounts], int]]], .
 _READINGS: Tuple[Tuple[str, str, float, str], ...] = (
     ("system_cpu_percent", "nv_cpu_utilization", 0.01, "Load of all processors, 0 to 1"),
     ("memory_total_mb", "nv_cpu_memory_total_bytes", _MIB, "Memory of the machine"),
+    ("memory_used_mb", "nv_cpu_memory_used_bytes", _MIB, "Memory of the machine in use"),
     ("memory_available_mb", "edgeai_memory_available_bytes", _MIB, "Memory that is free for the asking"),
     ("pss_mb", "edgeai_process_pss_bytes", _MIB, "Memory of this process, of what it shares its part alone"),
     ("gpu_percent", "nv_gpu_utilization", 0.01, "Load of the first GPU, 0 to 1"),
@@ -112,6 +123,10 @@ def render(
         lines += _histogram(of, counts)
     lines += _about("edgeai_model_info", "gauge", "1, with the execution provider that runs the model")
     lines += [f'edgeai_model_info{{{of},provider="{counts.provider}"}} 1' for of, counts in _models(snapshot)]
+    lines += _about("nv_inference_pending_request_count", "gauge", "Requests that wait for the model")
+    lines += [
+        f"nv_inference_pending_request_count{{{of}}} {counts.pending()}" for of, counts in _models(snapshot)
+    ]
     for quantile, milliseconds in (("p50", snapshot.p50_ms), ("p99", snapshot.p99_ms)):
         if milliseconds is not None:
             text = f"Time to answer an inference request, {quantile} of the last minute"

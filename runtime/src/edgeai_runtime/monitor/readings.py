@@ -21,6 +21,7 @@ SAID: Mapping[str, str] = {
     "rss_mb": "The serving process has {:g} MiB resident",
     "pss_mb": "The serving process needs {:g} MiB",
     "memory_total_mb": "The memory has {:g} MiB",
+    "memory_used_mb": "{:g} MiB of memory are in use",
     "memory_available_mb": "{:g} MiB of memory are available",
     "memory_available_percent": "{:g} % of the memory are available",
     "disk_total_mb": "The disk has {:g} MiB",

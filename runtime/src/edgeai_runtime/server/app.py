@@ -16,6 +16,7 @@ from edgeai_runtime.monitor.sampler import Sampler
 from edgeai_runtime.monitor.watch import REPORT_PATH, Watch
 from edgeai_runtime.server.access import OPEN, Access
 from edgeai_runtime.server.infer import Inference
+from edgeai_runtime.server.limits import Held, Limits
 from edgeai_runtime.server.messages import (
     Handler,
     Head,
@@ -51,6 +52,7 @@ class App:
         watch: Watch,
         batching: Mapping[str, Batching],
         cache: Optional[Cache],
+        limits: Limits,
         files: Optional[Files] = None,
         access: Access = OPEN,
     ) -> None:
@@ -60,10 +62,12 @@ class App:
         self._cache = cache
         self._access = access
         self._helpers = ThreadPoolExecutor(max_workers=1, thread_name_prefix="helper")
-        cores = Cores()
+        cores, unpacked = Cores(), Held()
         found = [(model, batching[name]) for name, model in generation.models.items()]
         self.served = Served(
-            lambda model, batching: Inference(model, batching, cache, sampler, self._helpers, cores),
+            lambda model, batching: Inference(
+                model, batching, cache, sampler, self._helpers, cores, limits, unpacked
+            ),
             found,
             sampler,
             files,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import zlib
 from typing import Mapping
 
-from edgeai_runtime.server.limits import Limits
 from edgeai_runtime.server.messages import Refused, Response
 
 # window bits of zlib: what it reads as this encoding.
@@ -30,7 +29,7 @@ def for_answer(headers: Mapping[str, str]) -> str:
     return next((encoding for encoding in _FORMATS if encoding in offered), "")
 
 
-def unpack(body: memoryview, encoding: str, limit: int = Limits.body) -> memoryview:
+def unpack(body: memoryview, encoding: str, limit: int) -> memoryview:
     """The body as it was before. Raises Refused for what is broken, or larger than a body may be."""
     reader = zlib.decompressobj(_FORMATS[encoding])
     try:
@@ -38,7 +37,7 @@ def unpack(body: memoryview, encoding: str, limit: int = Limits.body) -> memoryv
     except zlib.error as error:
         raise Refused(400, f"The body is no {encoding} ({error}); send it again.") from None
     if len(data) > limit:
-        raise Refused(413, f"The body unfolds to more than {limit >> 20} MiB; send a smaller one.")
+        raise Refused(413, f"The body unfolds to more than {limit / 1e6:g} MB; send a smaller one.")
     if not reader.eof:
         raise Refused(400, f"The body ends in the middle of its {encoding} data; send it whole.")
     return memoryview(data)

@@ -10,7 +10,7 @@ from typing import Any, Callable, Deque, Dict, List, Mapping, NamedTuple, Option
 
 import httptools
 
-from edgeai_runtime.server.limits import Limits
+from edgeai_runtime.server.limits import Held, Limits
 from edgeai_runtime.server.messages import REASONS, Head, Reply, Response, error_response
 
 Answer = Callable[[Head, memoryview, Reply], None]
@@ -33,13 +33,6 @@ def _head(status: int, content_type: str, size: int, headers: Mapping[str, str],
         f"Content-Type: {content_type}\r\nContent-Length: {size}\r\n"
         f"Connection: {'close' if close else 'keep-alive'}\r\n{further}\r\n"
     ).encode("latin-1")
-
-
-class Held:
-    """What all connections together hold of bodies that are not small, in bytes."""
-
-    def __init__(self) -> None:
-        self.bytes = 0
 
 
 class Connection(asyncio.Protocol):

@@ -15,6 +15,7 @@ from edgeai_runtime.errors import EdgeAIError, InputError
 from edgeai_runtime.monitor.sampler import Sampler
 from edgeai_runtime.release.serving import AUTO, ON
 from edgeai_runtime.server import encodings
+from edgeai_runtime.server.limits import Held, Limits
 from edgeai_runtime.server.messages import (
     Handler,
     Head,
@@ -58,7 +59,10 @@ class Inference:
         sampler: Sampler,
         helpers: ThreadPoolExecutor,
         cores: Cores,
+        limits: Limits,
+        unpacked: Held,
     ) -> None:
+        self.limits, self.unpacked = limits, unpacked
         self.model, self.sampler, self.helpers = model, sampler, helpers
         pays = batching.finding_pays or model.takes_images  # a picture takes longer to prepare than to find
         keeps = model.serving.cache == ON or (model.serving.cache == AUTO and pays)
@@ -100,7 +104,8 @@ class Inference:
             if refused is not None:
                 exchange.outcome(refused)
             elif packed:
-                exchange.aside(partial(encodings.unpack, body, packed), begin)
+                unpack = partial(encodings.unpack, body, packed, self.limits.body)
+                exchange.aside(unpack, partial(exchange.unpacked, begin))
             else:
                 exchange.step(begin, body)
 
@@ -155,6 +160,7 @@ class _Exchange:
         "_reply",
         "_settle",
         "_started",
+        "_unpacked",
     )
 
     def __init__(self, inference: Inference, reply: Reply, counted: bool, encoding: str) -> None:
@@ -163,6 +169,7 @@ class _Exchange:
         self._started = time.perf_counter()
         self._asked = _PICTURE
         self._picture = False  # the pipeline is gone through
+        self._unpacked = 0  # bytes
         self._settle: Optional[Callable[[Any], None]] = None
         inference.begun()
         if counted:
@@ -190,6 +197,15 @@ class _Exchange:
         self._inference.helpers.submit(run)
 
     # What is asked.
+
+    def unpacked(self, begin: Callable[[memoryview], None], body: memoryview) -> None:
+        """A body that came packed: what the connection let in may be a thousand times as much now."""
+        limits, held = self._inference.limits, self._inference.unpacked
+        self._unpacked = len(body)
+        held.bytes += self._unpacked
+        if held.bytes > limits.bodies:
+            raise Busy(f"Requests of {limits.bodies / 1e6:g} MB are under way already; send it again later.")
+        begin(body)
 
     def tensors(self, json_size: Optional[int], body: memoryview) -> None:
         """A V2 request; `json_size` bytes of it are JSON: None all, 0 a single tensor's bytes."""
@@ -305,6 +321,8 @@ class _Exchange:
             seconds = time.perf_counter() - self._started
             model, cause = self._inference.model.name, "" if error is None else _cause(error)
             self._inference.sampler.end(model, response.status, seconds, cause)
+        if self._unpacked:
+            self._inference.unpacked.bytes -= self._unpacked
         self._reply(response)
         self._inference.answered()
 

@@ -30,3 +30,10 @@ class Limits:
     yield_s: float = 1.0
     hurry_s: float = 3.0
     connections: int = 256
+
+
+class Held:
+    """What bodies that are not small take together, in bytes; never more than Limits.bodies."""
+
+    def __init__(self) -> None:
+        self.bytes = 0

@@ -17,8 +17,8 @@ from edgeai_keeper.listeners import short
 from edgeai_runtime.address import parse_address
 from edgeai_runtime.errors import InputError
 from edgeai_runtime.server.door import Door, Told
-from edgeai_runtime.server.http import Answer, Connection, Held
-from edgeai_runtime.server.limits import Limits
+from edgeai_runtime.server.http import Answer, Connection
+from edgeai_runtime.server.limits import Held, Limits
 
 _BACKLOG = 1024
 

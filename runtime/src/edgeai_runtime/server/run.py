@@ -190,13 +190,13 @@ class _Process:
         watch = self._watch(sampler)
         settings, access = self._settings, self._access()
         cache = Cache(round(settings["serve.cache_mb"] * 1e6)) if settings["serve.cache_mb"] else None
-        app = App(generation, sampler, watch, batching, cache, self._files, access)
         body = round(settings["serve.body_mb"] * 1e6)
         limits = Limits(body=body, bodies=4 * body, connections=settings["serve.connections"])
+        app = App(generation, sampler, watch, batching, cache, limits, self._files, access)
         listening = Listening(listeners, app.answer, limits, access.tls)
         app.served.changed = partial(_changed, app, listening, watch)
         app.served.changed()
-        tasks = [asyncio.get_running_loop().create_task(self._beat(sampler))]
+        tasks = [asyncio.get_running_loop().create_task(self._beat(sampler))] if self._control else []
         try:
             if self._at_once:
                 # Before "ready" is said: a parent that reads it may connect at once.
@@ -261,7 +261,7 @@ def _measure(generation: Generation, tuning: Tuning) -> Dict[str, Batching]:
         fingerprint = generation.fingerprints.get(name, "")
         found = tuning.find(fingerprint) or found_out(model)
         tuning.keep(fingerprint, found, generation.memory_mb.get(name, 0.0))
-        batching[name] = asked_for(model.serving).found(found)
+        batching[name] = asked_for(model.serving, model.batched).found(found)
     return batching
 
 

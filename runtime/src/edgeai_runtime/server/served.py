@@ -132,4 +132,4 @@ class Served:
 
 def _load(files: Files, name: str) -> Found:
     model = files.load(name)
-    return model, asked_for(model.serving).found(found_out(model))
+    return model, asked_for(model.serving, model.batched).found(found_out(model))

@@ -10,7 +10,7 @@ import numpy as np
 
 from edgeai_runtime.backends.base import Tensors
 from edgeai_runtime.errors import BackendError
-from edgeai_runtime.release.serving import OFF, Serving
+from edgeai_runtime.release.serving import AUTO, OFF, Serving
 from edgeai_runtime.serving.cores import usable
 from edgeai_runtime.serving.model import Model
 
@@ -86,9 +86,10 @@ class Batching:
         return max(fitting, default=self.max_batch_size)
 
 
-def asked_for(serving: Serving) -> Batching:
-    """What a release, or a setting, says; what is to be measured is unknown yet."""
-    fixed = 1 if serving.batching == OFF else serving.batching
+def asked_for(serving: Serving, batched: bool) -> Batching:
+    """What a release, or a setting, says; what is to be measured is unknown yet. What is not `batched` is
+    not, whatever they say."""
+    fixed = 1 if serving.batching == OFF else serving.batching if batched else AUTO
     return Batching(
         preferred=serving.preferred_batch_sizes,
         max_queue_delay_us=serving.max_queue_delay_us,

@@ -57,6 +57,7 @@ class Scheduler:
         self._cores = cores
         self._loop = asyncio.get_running_loop()
         self._waiting = Waiting()
+        counts.pending = lambda: self._waiting.count
         self._flushing = False
         self._delayed: Optional[asyncio.TimerHandle] = None
         self._running = False

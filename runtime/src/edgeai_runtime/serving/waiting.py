@@ -33,13 +33,12 @@ class Job:
         self.arrived = time.perf_counter()
         self.expires = self.arrived + timeout_us / 1e6 if timeout_us else 0.0
         self.rows = 1
-        self.shapes: Tuple[Tuple[int, ...], ...] = ()
+        self.shapes: Tuple[Tuple[int, ...], ...] = ((id(self),),)  # like no other's: it goes alone
         if batched:
             shapes = [array.shape for array in feeds.values()]
             self.rows = shapes[0][0]
-            self.shapes = tuple([shape[1:] for shape in shapes])
-            if len(shapes) > 1 and any(shape[0] != self.rows for shape in shapes):
-                self.shapes = ((id(self),),)  # like no other's: it goes alone
+            if len(shapes) == 1 or all(shape[0] == self.rows for shape in shapes):
+                self.shapes = tuple([shape[1:] for shape in shapes])
 
 
 class Waiting:

@@ -58,8 +58,9 @@ class Asked:
         self.reusable = all(given.data is None for given in inputs)
         self.heads: Dict[Hashable, bytes] = {}
         wanted = None if outputs is None else tuple((wish.name, wish.classes) for wish in outputs)
-        # What the answer depends on besides the values.
-        self.meta: Hashable = (tuple((given.name, given.datatype, given.shape) for given in inputs), wanted)
+        # What the answer depends on besides the values: who waits for another's waits as long as that may.
+        given_as = tuple((given.name, given.datatype, given.shape) for given in inputs)
+        self.meta: Hashable = (given_as, wanted, priority, timeout_us)
 
     def values(self) -> Iterator[bytes]:
         """Of each input that was in the JSON: its values as bytes, the same for the same values."""
