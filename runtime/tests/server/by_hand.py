@@ -19,7 +19,7 @@ class ByHand:
 
     def __init__(self, directory: Path, *arguments: str) -> None:
         command = [sys.executable, "-m", "edgeai_runtime", "serve", "--http", "127.0.0.1:0", *arguments]
-        environment = dict(os.environ, ORT_DISABLE_TELEMETRY="1")
+        environment = dict(os.environ, ORT_DISABLE_TELEMETRY="1", XDG_CACHE_HOME=str(directory / "cache"))
         self.process = subprocess.Popen(
             command, cwd=directory, stderr=subprocess.PIPE, env=environment, text=True
         )

@@ -174,6 +174,27 @@ def test_a_model_is_unloaded_and_loaded_again(
     assert b'nv_inference_request_success{model="adder",version="1"} 2\n' in _metrics(remote)
 
 
+def test_what_an_earlier_start_measured_is_not_measured_again(files: Path) -> None:
+    def starts() -> Any:
+        by_hand = ByHand(files, "adder.onnx")
+        connection = by_hand.connect()
+        config = ask(connection, "GET", "/v2/models/adder/config")[1]
+        connection.close()
+        by_hand.close()
+        return config["max_batch_size"]
+
+    starts()
+    kept = files / "cache/edgeai/tuning.json"
+    told = json.loads(kept.read_text())
+    ((_fingerprint, entry),) = told["measured"].items()
+    entry["max_batch_size"] = 7
+    kept.write_text(json.dumps(told))
+    assert starts() == 7
+    (files / "adder.onnx").write_bytes(NEGATE)  # another model
+    starts()
+    assert len(json.loads(kept.read_text())["measured"]) == 2
+
+
 def test_a_file_that_is_another_now_answers_from_its_loading_on(
     local: http.client.HTTPConnection, remote: http.client.HTTPConnection, files: Path
 ) -> None:

@@ -35,12 +35,14 @@ class TensorSpec:
 class Backend(ABC):
     """One loaded model. `run` may be called from any thread, by one thread at a time.
 
-    `provider` is what runs it, such as "cpu"; `fell_back`: those that should have and did not start.
+    `version` is the engine's, `provider` what runs it, such as "cpu"; `fell_back`: those that should have
+    and did not start.
     """
 
     inputs: Tuple[TensorSpec, ...]
     outputs: Tuple[TensorSpec, ...]
     threads: int
+    version: str
     provider: str
     fell_back: Tuple[str, ...]
 

@@ -39,6 +39,8 @@ _FATAL_ONLY = 4
 class OnnxBackend(Backend):
     """A model in an onnxruntime session."""
 
+    version = onnxruntime.__version__
+
     def __init__(self, session: Any, path: Path, threads: int, wanted: Sequence[str]) -> None:
         self._session: Optional[Any] = session
         self.threads = threads

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import socket
 import sys
@@ -118,7 +119,19 @@ def run_files(files: Sequence[Path], settings: Settings, uds: Optional[Path] = N
             return Watch(sampler, files[0].parent, settings.alarms)
 
         what = ", ".join(map(str, files))
-        _run(_Process(what, settings, access, served.load_all, listen, watch, files=served, uds=uds))
+        load, tuning = served.load_all, _kept_for_user()
+        _run(_Process(what, settings, access, load, listen, watch, files=served, uds=uds, tuning=tuning))
+
+
+def _kept_for_user() -> Tuning:
+    """Where a user's programs keep what can be made again
+    (https://specifications.freedesktop.org/basedir-spec)."""
+    given = os.environ.get("XDG_CACHE_HOME")
+    with contextlib.suppress(OSError, RuntimeError):  # no home, or none that may be written
+        place = (Path(given) if given else Path.home() / ".cache") / "edgeai"
+        place.mkdir(parents=True, exist_ok=True)
+        return Tuning(place / "tuning.json")
+    return NOTHING_KEPT
 
 
 def _remove(path: Path) -> None:

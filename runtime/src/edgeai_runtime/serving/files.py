@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from pathlib import Path
 from types import MappingProxyType
 from typing import Dict, Mapping, Sequence, Tuple
@@ -9,7 +10,7 @@ from typing import Dict, Mapping, Sequence, Tuple
 from edgeai_runtime.backends.execution import Execution
 from edgeai_runtime.backends.select import open_backend
 from edgeai_runtime.errors import BackendError, InputError
-from edgeai_runtime.release import AS_MEASURED, Pipeline, Serving
+from edgeai_runtime.release import AS_MEASURED, Pipeline, Serving, file_sha256
 from edgeai_runtime.serving.admission import MIB, load_admitted
 from edgeai_runtime.serving.model import Model
 from edgeai_runtime.serving.repository import Generation
@@ -64,12 +65,18 @@ class Files:
         self._took[name, size] = loaded.memory_mb
         return loaded.model
 
+    def _fingerprint(self, model: Model) -> str:
+        """What a measurement of it depends on, this machine among it: a home may be on several."""
+        parts = (file_sha256(self.paths[model.name]), model.engine, model.engine_version, self._execution)
+        return " ".join(map(str, (*parts, platform.machine(), platform.node())))
+
     def load_all(self) -> Generation:
         """All of them, which is generation 0: the keeper knows of none. Raises BackendError."""
         generation = Generation(number=0)
         try:
             for name in self.paths:
-                generation.models[name] = self.load(name)
+                model = generation.models[name] = self.load(name)
+                generation.fingerprints[name] = self._fingerprint(model)
         except BaseException:
             generation.close()
             raise

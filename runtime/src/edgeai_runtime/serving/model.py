@@ -60,6 +60,10 @@ class Model:
         return self._backend.threads
 
     @property
+    def engine_version(self) -> str:
+        return self._backend.version
+
+    @property
     def provider(self) -> str:
         """What runs it, such as "cpu"."""
         return self._backend.provider
