@@ -125,6 +125,7 @@ def test_a_wrong_file_is_refused_in_one_sentence(tmp_path: Path, text: str, sent
     ("variable", "text", "sentence"),
     [
         ("EDGEAI_SERVE_CACHE", "1", "is no setting; did you mean 'EDGEAI_SERVE_CACHE_MB'"),
+        ("EDGEAI_SERV_HTTP", "1", "is no setting; did you mean 'EDGEAI_SERVE_HTTP'"),
         ("EDGEAI_KEEP_XYZ", "1", "is no setting; `edgeai config` shows the settings"),
         ("EDGEAI_SERVE_THREADS", "many", "EDGEAI_SERVE_THREADS is 'many', expected a whole number"),
         ("EDGEAI_SERVE_CACHE_MB", "-1", "EDGEAI_SERVE_CACHE_MB is -1, expected 0 to 1e"),
@@ -133,6 +134,11 @@ def test_a_wrong_file_is_refused_in_one_sentence(tmp_path: Path, text: str, sent
 def test_a_wrong_variable_is_refused_in_one_sentence(variable: str, text: str, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         read_settings(environment={variable: text})
+
+
+def test_other_variables_of_ours_are_no_settings() -> None:
+    others = ("EDGEAI_ACTOR", "EDGEAI_PASSPHRASE", "EDGEAI_TOKEN", "EDGEAI_TEST_HOSTS", "EDGEAI_SWITCHES")
+    assert read_settings(environment=dict.fromkeys(others, "x")) == read_settings(environment={})
 
 
 def test_what_is_written_of_the_settings_names_all_of_them() -> None:

@@ -214,11 +214,12 @@ def _check_tables(data: Mapping[str, Any], origin: str) -> None:
 def _variables(environment: Mapping[str, str]) -> Dict[str, str]:
     """What the environment sets, by key. Raises InputError for a variable that is nearly a setting's."""
     known = {setting.variable: setting.key for setting in SETTINGS}
+    tables = [table.upper() for table in _TABLES]
     found = {}
     for variable, text in environment.items():
         if variable in known:
             found[known[variable]] = text
-        elif variable.startswith(tuple(f"{PREFIX}{table.upper()}_" for table in _TABLES)):
+        elif variable.startswith(PREFIX) and nearest(variable[len(PREFIX) :].partition("_")[0], tables):
             names = [name[len(PREFIX) :] for name in known]  # the prefix is alike in all of them
             near = nearest(variable[len(PREFIX) :], names)
             told = f"did you mean '{PREFIX}{near}'?" if near else "`edgeai config` shows the settings."
