@@ -12,7 +12,8 @@ from typing import Any, Callable, Dict
 
 import pytest
 
-ROLES = Path(__file__).resolve().parents[2] / "roles"
+REPO = Path(__file__).resolve().parents[2]
+ROLES = REPO / "roles"
 NO_ACCELERATOR = {"systemd": 257, "nv_tegra_release": "", "gpus": []}
 
 Write = Callable[..., Path]
@@ -107,6 +108,20 @@ def test_programs_on_the_device_have_a_unix_socket(write: Write) -> None:
     assert listens == ["ListenStream=127.0.0.1:8080", "ListenStream=/run/edgeai/http.sock"]
     # Stopping the service alone must not take the socket's directory away.
     assert "RuntimeDirectoryPreserve=yes" in (units / "edgeai-keeper.service").read_text().splitlines()
+
+
+def test_the_watchdog_waits_for_the_keepers_longest_pause(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would kill, again and again, a keeper that is about to start what failed once more."""
+    monkeypatch.syspath_prepend(str(REPO / "runtime/src"))
+    from edgeai_keeper.keeper import Timing
+
+    unit = (write("raspberry_pi", {}) / "edgeai-keeper.service").read_text()
+    watchdog = re.search(r"^WatchdogSec=(\d+)$", unit, re.MULTILINE)
+    assert watchdog is not None
+    notified_each = 1.0  # second, and looked at with each tick
+    assert Timing().backoff_last + notified_each + Timing().tick < float(watchdog[1])
 
 
 def test_every_exception_says_why(write: Write) -> None:

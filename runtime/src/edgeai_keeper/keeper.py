@@ -44,7 +44,7 @@ class Timing(NamedTuple):
     probe: float = 5.0  # between two probes
     answer: float = 8.0  # to a probe, unless requests are answered meanwhile
     backoff_first: float = 0.5  # before a restart; doubles with each failure
-    backoff_last: float = 30.0
+    backoff_last: float = 20.0  # below WatchdogSec of its unit, which nobody feeds in the pause
     calm: float = 600.0  # without a failure: back-off and alarm are forgotten
 
 

@@ -10,6 +10,7 @@ import onnx
 import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from onnx.external_data_helper import set_external_data
 from toy import operators, picture, toy_model, write_model
 
 from edgeai_runtime.convert.optimize import optimize
@@ -74,6 +75,21 @@ def test_an_operator_set_out_of_reach_is_an_error_with_a_way_out(tmp_path: Path,
         ConvertError, match=f"its opset {newest} .*export the model with an opset from 13 to 21"
     ):
         prepare(source, tmp_path, tmp_path / "prepared.onnx", "toy 1.0.0", for_quantization=True)
+
+
+@pytest.mark.parametrize("place", ["../../secret", "{top}/secret"])
+def test_tensors_that_lie_elsewhere_are_not_read(tmp_path: Path, place: str) -> None:
+    """Else a model could have any file of the device among its answers."""
+    (tmp_path / "secret").write_bytes(np.ones((20, 50), np.float32).tobytes())
+    tensors = tmp_path / "store" / "sha256"
+    tensors.mkdir(parents=True)
+    model = onnx.load_from_string(wide_layer())
+    set_external_data(model.graph.initializer[0], place.format(top=tmp_path))
+    model.graph.initializer[0].ClearField("raw_data")
+    source = write_model(tmp_path / "source.onnx", model.SerializeToString())
+    with pytest.raises(ConvertError, match=r"^toy 1\.0\.0: the file is no complete ONNX model \(.*secret"):
+        prepare(source, tensors, tmp_path / "prepared.onnx", "toy 1.0.0", for_quantization=False)
+    assert not (tmp_path / "prepared.onnx").exists()
 
 
 def test_an_optimised_model_answers_as_before(tmp_path: Path) -> None:

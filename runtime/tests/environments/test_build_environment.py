@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import shutil
+import stat
 import subprocess
 import sys
 import zipfile
@@ -250,6 +251,51 @@ def test_a_wheel_that_does_not_install_leaves_nothing(place: Place, tmp_path: Pa
         archive.writestr("broken.py", "")
     message = place.refused(place.offer([broken]), BuildError)
     assert "could not install the wheels (" in message
+
+
+def add_entry(wheel: Path, name: str, content: bytes, kind: int = stat.S_IFREG) -> Path:
+    """The same wheel with one more entry, packed as small as it gets."""
+    entry = zipfile.ZipInfo(name)
+    entry.external_attr = (kind | 0o644) << 16
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    with zipfile.ZipFile(wheel, "a") as archive:
+        archive.writestr(entry, content)
+    return wheel
+
+
+@pytest.mark.parametrize("name", ["../../../x.py", "greeting/../../../../../x.py", "{outside}/x.py"])
+def test_a_wheel_that_leads_out_of_the_environment_is_refused(
+    place: Place, greeting: Path, tmp_path: Path, name: str
+) -> None:
+    name = name.format(outside=tmp_path)
+    message = place.refused(place.offer([add_entry(greeting, name, b"")]), BuildError)
+    assert f"(ValueError: {greeting.name}: {name!r} leads out of the environment);" in message
+    assert list(tmp_path.rglob("x.py")) == []
+
+
+def test_a_command_that_leads_out_of_the_environment_is_refused(place: Place, tmp_path: Path) -> None:
+    wheel = write_wheel(tmp_path / "wheels", "greeting", {}, scripts="../../x.py = greeting:main")
+    message = place.refused(place.offer([wheel]), BuildError)
+    assert f"{wheel.name}: its command '../../x.py' leads out of the environment" in message
+    assert list(tmp_path.rglob("x.py")) == []
+
+
+@pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFCHR])
+def test_a_wheel_of_more_than_files_is_refused(place: Place, greeting: Path, kind: int) -> None:
+    message = place.refused(place.offer([add_entry(greeting, "x.py", b"/etc/passwd", kind)]), BuildError)
+    assert f"{greeting.name}: 'x.py' is neither a file nor a directory" in message
+
+
+def test_a_wheel_that_would_fill_the_disk_is_refused(place: Place, greeting: Path) -> None:
+    message = place.refused(place.offer([add_entry(greeting, "x.py", bytes(50_000_000))]), BuildError)
+    assert f"{greeting.name}: it would unpack to 500" in message
+
+
+def test_a_wheels_headers_stay_in_the_environment(place: Place, greeting: Path) -> None:
+    """Python's own are the system's, whose directory it names instead."""
+    lock = place.offer([add_entry(greeting, "greeting-1.0.data/headers/greeting.h", b"")])
+    place.build(lock)
+    assert (place.device.environment(lock.digest) / "include/greeting.h").exists()
 
 
 def test_a_wheel_that_does_not_run_here_leaves_nothing(place: Place, tmp_path: Path) -> None:

@@ -103,5 +103,6 @@ def test_every_request_is_answered_rightly_through_switches_of_model_and_runtime
             wait_all_answered(clients, version)
     assert [client.lost for client in clients] == [[]] * 4
     assert [client.wrong for client in clients] == [[]] * 4
+    assert {version for client in clients for version in client.answers} == set(releases)
     switched = [line for line in bench.journal() if line["event"] == "switched"]
     print(f"{len(switched)} switches, {sum(sum(c.answers.values()) for c in clients)} requests, none lost")

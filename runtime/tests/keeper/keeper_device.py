@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Optional
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence
 
 import pytest
 from edgeai_keeper.keeper import Timing
@@ -111,14 +111,18 @@ class Device:
         environment: Optional[Dict[str, str]] = None,
         listener: Optional[socket.socket] = None,
         first: str = "",
+        command: Sequence[str] = (),
         **timing: float,
     ) -> Dict[str, Any]:
         """Start a keeper, with a listening socket as systemd passes it if given; its first status.
 
-        What its process does `first` is a program's text.
+        What its process does `first` is a program's text. Another `command` has the keeper's own timing.
         """
         timing_json = json.dumps(Timing(**{**FAST, **timing})._asdict())
-        command = [sys.executable, "-c", first + LAUNCH, str(self.paths.root), self.http, timing_json]
+        if command:
+            command = [*command, "--root", str(self.paths.root), "--http", self.http]
+        else:
+            command = [sys.executable, "-c", first + LAUNCH, str(self.paths.root), self.http, timing_json]
         if listener is not None:
             command = [sys.executable, "-c", PASS_SOCKET, str(listener.fileno()), *command]
         with open(self.log, "ab") as log:

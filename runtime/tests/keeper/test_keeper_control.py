@@ -8,7 +8,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Dict, List
 
 import pytest
 from keeper_device import PATIENCE_S, Device
@@ -19,12 +19,18 @@ from edgeai_runtime.generations.keeper_client import KeeperClient
 from edgeai_runtime.paths import Paths
 
 
-def run_keeper(root: Path, http: str = "127.0.0.1:0") -> subprocess.CompletedProcess[str]:
-    """The file itself, as provisioning copies it: without our package on its path."""
+def keeper_file(root: Path) -> List[str]:
+    """The file itself, as provisioning copies it: nothing but the standard library is there."""
     file = root / "keeper"
     file.write_bytes(keeper_archive())
-    # As it lies on a device: nothing but the standard library is there.
-    command = [sys.executable, "-I", "-S", str(file), "--root", str(root), "--http", http]
+    return [sys.executable, "-I", "-S", str(file)]
+
+
+def run_keeper(root: Path, http: str = "127.0.0.1:0") -> subprocess.CompletedProcess[str]:
+    return told([*keeper_file(root), "--root", str(root), "--http", http])
+
+
+def told(command: List[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
 
 
@@ -156,3 +162,35 @@ def test_an_address_without_a_port_is_refused(tmp_path: Path) -> None:
         1,
         "keeper: 'localhost' is not where HTTP can be served; write it as HOST:PORT.\n",
     )
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ([], "--http is missing; see keeper --help."),
+        (["--http", "127.0.0.1:0", "now"], "'now' belongs to no option; see keeper --help."),
+        (["--port", "1"], "option --port not recognized; see keeper --help."),
+    ],
+)
+def test_a_wrong_command_line_is_answered_with_one_sentence(
+    tmp_path: Path, words: List[str], sentence: str
+) -> None:
+    result = told([*keeper_file(tmp_path), *words])
+    assert (result.returncode, result.stderr) == (2, f"keeper: {sentence}\n")
+
+
+def test_its_help_names_every_option(tmp_path: Path) -> None:
+    result = told([*keeper_file(tmp_path), "--help"])
+    assert result.returncode == 0
+    assert all(option in result.stdout for option in ("--http", "--root", "--actor"))
+
+
+def test_the_keeper_takes_at_most_15_mb(device: Device) -> None:
+    """As it runs on a device, with a generation that serves."""
+    device.write_generation(1)
+    device.start(command=keeper_file(device.paths.root))
+    device.confirmed(1)
+    status = device.wait_status(lambda s: s["serving"], "a heartbeat")
+    lines = Path(f"/proc/{status['pid']}/status").read_text().splitlines()
+    (resident,) = [int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS:")]
+    assert resident <= 15_000_000

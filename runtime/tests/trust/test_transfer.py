@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import socket
 from pathlib import Path
 from typing import Any, Callable, List, NamedTuple
@@ -108,6 +109,39 @@ def test_each_piece_is_told_of_as_it_comes(depot: Any, download: Download) -> No
     )
     assert sum(pieces) == len(CONTENT)
     assert len(pieces) > 1
+
+
+class PowerCut(Exception):
+    """Nothing that the machine does comes after it."""
+
+
+def test_a_power_cut_costs_no_more_than_what_is_not_yet_durable(
+    depot: Any, download: Download, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was not synced is gone, as it may be on a disk; cut where that is most."""
+    content = CONTENT * 10
+    (depot.directory / "blob").write_bytes(content)
+    signed = (hashlib.sha256(content).hexdigest(), len(content))
+    fsync, durable, came = os.fsync, [0], [0]
+
+    def sync(descriptor: int) -> None:
+        fsync(descriptor)
+        durable.append(os.fstat(descriptor).st_size)
+
+    def receive(count: int) -> None:
+        came[0] += count
+        if came[0] >= 2 * transfer.DURABLE_EVERY - transfer.CHUNK:
+            raise PowerCut
+
+    monkeypatch.setattr(transfer.os, "fsync", sync)
+    with pytest.raises(PowerCut):
+        transfer.fetch(f"{depot.url}/blob", download.partial, download.destination, *signed, receive)
+    assert durable[1:] == [transfer.DURABLE_EVERY]
+    os.truncate(download.partial, durable[-1])
+    download.run(f"{depot.url}/blob", *signed)
+    assert download.destination.read_bytes() == content
+    assert depot.ranges_of("/blob").count("bytes=0-65535") == 1
+    assert len(content) < depot.sent <= len(content) + 4 * 2**20
 
 
 def test_a_depot_without_ranges_sends_all_again(depot: Any, download: Download) -> None:

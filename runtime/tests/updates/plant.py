@@ -53,6 +53,14 @@ class Plant:
     def device(self) -> Device:
         return replace(DEVICE, depot_url=f"file://{self.bundle}")
 
+    def write_settings(self) -> None:
+        """As provisioning does, for commands that are typed on the device."""
+        device = self.device
+        self.bench.paths.device_toml.write_text(
+            f'schema = 1\nname = "{device.name}"\nclass = "{device.device_class}"\nline = "{device.line}"\n'
+            f'[depot]\nurl = "{device.depot_url}"\n[serve]\nhttp = "{self.bench.http}"\n'
+        )
+
     def offer(
         self,
         version: str,

@@ -15,6 +15,7 @@ from bench import ENVIRONMENT
 from making import make_lock, pack, write_installer_wheel, write_wheel
 from toy import build_environment
 
+from edgeai_runtime.cli import main
 from edgeai_runtime.environments.lock import Lock
 from edgeai_runtime.errors import GateFailed, InputError, TrustError
 from edgeai_runtime.generations import confirm
@@ -41,6 +42,29 @@ def test_what_is_newer_is_offered_by_version_and_class(plant: Any) -> None:
     plant.offer("2.0.0", device_class="jetson")
     plant.offer("3.0.0", name="another-model")
     assert offered(plant) == ["label-reader 1.0.0 -> 1.10.0"]
+
+
+def test_what_is_typed_says_what_is_newer_and_what_was_fetched(
+    plant: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plant.offer("1.1.0")
+    plant.write_settings()
+
+    def typed(*words: str) -> List[str]:
+        assert main(["--root", str(plant.bench.paths.root), "update", *words]) == 0
+        return capsys.readouterr().out.splitlines()
+
+    newer = "label-reader 1.1.0 is newer than 1.0.0, 0.0 MB to fetch"
+    columns, row = ["kind", "name", "confirmed", "offered"], ["release", "label-reader", "1.0.0", "1.1.0"]
+    told = typed("check")
+    assert told[0] == newer
+    assert [line.split()[:4] for line in told[1:3]] == [columns, row]
+    assert f"depot: {plant.device.depot_url}" in told
+    assert typed("fetch", "--check")[0].startswith("would fetch label-reader 1.1.0: ")
+    assert typed("fetch")[0].startswith("fetched label-reader 1.1.0: ")
+    assert typed("fetch")[0] == "all that is newer is here"
+    assert typed("check")[0] == newer  # until it is applied
+    assert plant.bench.served() == "1.0.0"
 
 
 @pytest.mark.parametrize("version", ["0.9.0", "1.0.0", "1.0.0-rc.1"])
