@@ -286,6 +286,12 @@ def test_a_wheel_of_more_than_files_is_refused(place: Place, greeting: Path, kin
     assert f"{greeting.name}: 'x.py' is neither a file nor a directory" in message
 
 
+@pytest.mark.parametrize("name", ["greeting-1.0.data", "greeting-1.0.database/x.py"])
+def test_a_wheel_that_would_never_be_installed_is_refused(place: Place, greeting: Path, name: str) -> None:
+    message = place.refused(place.offer([add_entry(greeting, name, b"")]), BuildError)
+    assert f"{greeting.name}: {name!r} is in the way of greeting-1.0.data" in message
+
+
 def test_a_wheel_that_would_fill_the_disk_is_refused(place: Place, greeting: Path) -> None:
     message = place.refused(place.offer([add_entry(greeting, "x.py", bytes(50_000_000))]), BuildError)
     assert f"{greeting.name}: it would unpack to 500" in message

@@ -46,10 +46,14 @@ def main(directory: str, wheels: Sequence[str]) -> int:
 
 
 def _check(wheel: Path, archive: zipfile.ZipFile, source: WheelFile) -> None:
-    """Raise ValueError for a wheel that would write outside of the environment, or fill the disk."""
+    """Raise ValueError for a wheel that would leave the environment, fill the disk or never end."""
+    data = source.data_dir
     for entry in archive.infolist():
         if entry.filename.startswith("/") or ".." in entry.filename.split("/"):
             raise ValueError(f"{wheel.name}: {entry.filename!r} leads out of the environment")
+        # `installer` would look for ever for the place of such a one.
+        if entry.filename.startswith(data) and not entry.filename.startswith(f"{data}/"):
+            raise ValueError(f"{wheel.name}: {entry.filename!r} is in the way of {data}")
         if stat.S_IFMT(entry.external_attr >> 16) not in PLAIN:
             raise ValueError(f"{wheel.name}: {entry.filename!r} is neither a file nor a directory")
     unpacked = sum(entry.file_size for entry in archive.infolist())
