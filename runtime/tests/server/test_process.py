@@ -153,6 +153,32 @@ def test_the_bytes_of_a_single_tensor_are_answered_with_bytes(url: str) -> None:
     assert np.frombuffer(answer.content[size:], np.float32).tolist() == [1.5, 2, 3]
 
 
+def test_what_is_answered_in_passing_is_counted_and_a_mistake_among_it_told(tmp_path: Path) -> None:
+    given = {"name": "x", "datatype": "FP32", "shape": [1, 3], "parameters": {"binary_data_size": 12}}
+    wanted = {"name": "y", "parameters": {"binary_data": True}}
+    head = json.dumps({"inputs": [given], "outputs": [wanted]}).encode()
+    headers = {"Inference-Header-Content-Length": str(len(head))}
+    quick = Toy(toys.add_one(), serving=Serving(cache="off"))
+    with serving(toys.write_generation(tmp_path, {"adder": quick})) as started, requests.Session() as client:
+        infer = f"{started.url}/v2/models/adder/infer"
+        for number in range(5):
+            body = head + np.asarray([[number, 1, 2]], np.float32).tobytes()
+            answer = client.post(infer, body, headers=headers, timeout=BOUND_S)
+            behind = answer.content[int(answer.headers["Inference-Header-Content-Length"]) :]
+            assert np.frombuffer(behind, np.float32).tolist() == [number + 1, 2, 3]
+        short = client.post(infer, head + bytes(11), headers=headers, timeout=BOUND_S)
+        assert (short.status_code, short.json()["error"][:28]) == (400, "11 bytes follow the JSON and")
+        probe = client.post(
+            infer, head + bytes(12), headers={**headers, "X-EdgeAI-Probe": "1"}, timeout=BOUND_S
+        )
+        assert probe.status_code == 200
+        told = client.get(f"{started.url}/v2/models/adder/stats", timeout=BOUND_S).json()["model_stats"][0]
+        health = client.get(f"{started.url}/v2/health", timeout=BOUND_S).json()
+    counted = {name: told["inference_stats"][name]["count"] for name in ("success", "fail", "compute_infer")}
+    assert counted == {"success": 5, "fail": 1, "compute_infer": 5}
+    assert (health["requests"], health["in_flight"], told["inference_count"]) == (6, 0, 5)
+
+
 def test_answers_are_kept_unless_the_release_does_without(tmp_path: Path) -> None:
     graph = toys.add_one()
     models = {word: Toy(graph, serving=Serving(cache=word)) for word in ("on", "off")}

@@ -114,6 +114,11 @@ class Sampler:
             self.failures.add(model, status, cause)
         self._times.append((self._clock(), seconds * 1000))
 
+    def passed(self, counts: ModelCounts, seconds: float) -> None:
+        """A request arrived and was answered with a result before anything else happened."""
+        counts.answered(200, seconds)
+        self._times.append((self._clock(), seconds * 1000))
+
     def snapshot(self) -> Snapshot:
         oldest = self._clock() - WINDOW_S
         while self._times and self._times[0][0] < oldest:

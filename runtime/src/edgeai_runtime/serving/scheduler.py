@@ -84,28 +84,44 @@ class Scheduler:
         if batching.queue_size and waiting.count >= batching.queue_size:
             done(Busy(f"{self.model.name}: {waiting.count} requests wait already; send it again later."))
             return
+        outcome = self.at_once(feeds, counted)
+        if outcome is not None:
+            done(outcome)
+            return
         job = Job(feeds, done, self.model.batched, timeout_us or batching.timeout_us, counted)
+        waiting.put(job, min(priority or batching.default_priority, batching.priority_levels))
         if not self._running and not self._flushing:
             # In the next turn of the loop: what has arrived by then on other connections goes together.
             self._flushing = True
             self._loop.call_soon(self._flush)
-            if self._at_once and not waiting.count:
-                # The first of a turn is answered in it: where there is one at a time, a turn is a fifth of
-                # what it waits for, and where there are many, one more run is little beside them.
-                _tell([job], self._run([job]))
-                return
-        waiting.put(job, min(priority or batching.default_priority, batching.priority_levels))
+
+    def at_once(self, feeds: Tensors, counted: bool = True) -> Optional[Outcome]:
+        """What a quick model answers that has nothing else to do; None where it is not, or has.
+
+        Only the first request of a turn of the loop is answered in it. Where there is one at a time, a turn
+        is a fifth of what it would wait for; where there are many, one more run is little beside them.
+        """
+        batching = self.batching
+        if self._flushing or self._running or not batching.inline or self._waiting.count:
+            return None
+        if batching.max_queue_delay_us or self.share < 1:
+            return None
+        self._flushing = True
+        self._loop.call_soon(self._flush)
+        begun = time.perf_counter()
+        outcome = _attempt(self.model, feeds)
+        seconds = time.perf_counter() - begun
+        if counted and not isinstance(outcome, EdgeAIError):
+            rows = next(iter(feeds.values())).shape[0] if self.model.batched else 1
+            self.counts.executed(1, rows, 0.0, seconds)
+        self._look_at(seconds)
+        return outcome
 
     def close(self) -> None:
         """End the thread, after what it runs now."""
         if self._thread is not None:
             self._batches.put(None)
             self._thread.join()
-
-    @property
-    def _at_once(self) -> bool:
-        batching = self.batching
-        return batching.inline and not batching.max_queue_delay_us and self.share == 1
 
     def _flush(self) -> None:
         self._flushing = False
@@ -178,11 +194,15 @@ class Scheduler:
                 waited += begun - job.arrived
         if answered:
             self.counts.executed(answered, rows, waited, ended - begun)
-        if ended - begun > TOO_LONG_S and self.batching.inline:
+        self._look_at(ended - begun)
+        return outcomes
+
+    def _look_at(self, seconds: float) -> None:
+        """Give a model that holds the loop up a thread after all."""
+        if seconds > TOO_LONG_S and self.batching.inline:
             self._slow += 1
             if self._slow >= TOO_OFTEN:
                 self.batching = self.batching.in_thread("it took longer than was measured")
-        return outcomes
 
     # The model's own thread.
 
@@ -237,18 +257,28 @@ def _tell(jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> None:
 
 def _run(model: Model, jobs: Sequence[Job]) -> List[Outcome]:
     """One inference for all; where it fails one for each, so that nobody fails for another."""
+    if len(jobs) == 1:
+        return [_attempt(model, jobs[0].feeds)]
+    together = _attempt(model, join([job.feeds for job in jobs]))
+    if not isinstance(together, EdgeAIError):
+        try:
+            return split(together, [job.rows for job in jobs])
+        except BackendError:
+            pass
+    return [_attempt(model, job.feeds) for job in jobs]
+
+
+def _attempt(model: Model, feeds: Tensors) -> Outcome:
+    """One inference, or why there is none."""
     try:
-        if len(jobs) == 1:
-            return [model.run(jobs[0].feeds)]
-        return split(model.run(join([job.feeds for job in jobs])), [job.rows for job in jobs])
+        return model.run(feeds)
     except EdgeAIError as error:
-        if len(jobs) == 1:
-            return [error]
+        return error
     except Exception as error:  # noqa: BLE001 - a mistake of ours must not take the thread down
         _log.exception("%s", model.name)
-        failure = f"The runtime made a mistake ({type(error).__name__}); please report it with its log."
-        return [BackendError(failure)] * len(jobs)
-    return [outcome for job in jobs for outcome in _run(model, [job])]
+        return BackendError(
+            f"The runtime made a mistake ({type(error).__name__}); please report it with its log."
+        )
 
 
 def join(feeds: Sequence[Mapping[str, np.ndarray[Any, Any]]]) -> Tensors:

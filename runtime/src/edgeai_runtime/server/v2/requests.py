@@ -57,6 +57,9 @@ class Asked:
         self.behind = sum(given.size for given in inputs)  # bytes
         self.reusable = all(given.data is None for given in inputs)
         self.heads: Dict[Hashable, bytes] = {}
+        self.in_bytes = (
+            binary if outputs is None else all(wish.binary and not wish.classes for wish in outputs)
+        )
         wanted = None if outputs is None else tuple((wish.name, wish.classes) for wish in outputs)
         # What the answer depends on besides the values: who waits for another's waits as long as that may.
         given_as = tuple((given.name, given.datatype, given.shape) for given in inputs)

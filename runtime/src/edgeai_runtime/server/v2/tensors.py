@@ -116,7 +116,8 @@ def _check_size(name: str, shape: Sequence[int], size: int) -> None:
         raise InputError(
             f"The input '{name}' has {size} values, its shape {list(shape)} needs {math.prod(shape)}."
         )
-    if math.prod(max(1, side) for side in shape) > MOST:  # numpy counts without the sides that are 0
+    # numpy counts without the sides that are 0.
+    if not size and math.prod(max(1, side) for side in shape) > MOST:
         raise InputError(f"'shape' of '{name}' is {list(shape)}, which is too large; correct it.")
 
 
