@@ -39,7 +39,7 @@ class Cache:
     """The least recently used go first when `limit` bytes are full. It belongs to the event loop.
 
     A question is compared with the one that was answered byte for byte, which is surer than any digest of
-    it and forty times as fast; what that costs is that the question is kept, and counted, with its answer.
+    it and ten times as fast; what that costs is that the question is kept, and counted, with its answer.
     The same question that is being answered already is not asked twice.
     """
 
