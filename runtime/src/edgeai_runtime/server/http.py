@@ -301,7 +301,7 @@ class Connection(asyncio.Protocol):
         self._busy = False
         if self._held and not self._queue and not self._arriving:
             self._release()
-        if not self._transport.is_closing() and not self._finishing:
+        if not self._finishing and not self._is_gone():
             self._send(response, self._keep_alive)
 
     def _send(self, response: Response, keep_alive: bool) -> None:
@@ -379,6 +379,21 @@ class Connection(asyncio.Protocol):
         self._body = []
         self._body_size = 0
 
+    # Before it tells us that a client with TLS is gone, Python 3.8 has no transport left to ask.
+
+    def _is_gone(self) -> bool:
+        try:
+            return self._transport.is_closing()
+        except AttributeError:
+            return True
+
+    def _unsent(self) -> int:
+        """Bytes of answers that the client has not taken."""
+        try:
+            return self._transport.get_write_buffer_size()
+        except AttributeError:
+            return 0
+
     # Waiting for the client.
 
     def _wait(self, seconds: float, then: Callable[[], None]) -> None:
@@ -410,7 +425,7 @@ class Connection(asyncio.Protocol):
             self._timer = None
 
     def _wait_for_client(self) -> None:
-        if self._transport.get_write_buffer_size():
+        if self._unsent():
             self._wait(self._limits.take_s, self._untaken)
         elif self._arriving:
             self._wait(self._limits.arrive_s, self._too_slow)
@@ -419,7 +434,7 @@ class Connection(asyncio.Protocol):
 
     def _untaken(self) -> None:
         """The client had its time to take the answer."""
-        if self._transport.get_write_buffer_size():
+        if self._unsent():
             self._transport.abort()
         else:
             self._wait_for_client()
@@ -447,5 +462,5 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
             return
         self._transport.resume_reading()
-        pending = self._transport.get_write_buffer_size()
+        pending = self._unsent()
         self._wait(self._limits.take_s if pending else self._limits.linger_s, self._transport.abort)
