@@ -11,9 +11,10 @@ from pathlib import Path
 from pythons import find_python
 
 REPO = Path(__file__).resolve().parent.parent
-# Left out unless --all is given: what a disk does to a device it does whatever the Python, and between the
-# oldest and the one most devices have there is nothing new to whole devices, whose tests take minutes.
-FAULTS = ("tests/faults",)
+# Left out unless --all is given: what a disk or a bad runtime does to a device it does whatever the Python,
+# and between the oldest and the one most devices have there is nothing new to whole devices, whose tests take
+# minutes.
+FAULTS = ("tests/faults", "tests/generations/test_bad_runtimes.py")
 LEFT_OUT = {
     "3.8": FAULTS,
     "3.10": (*FAULTS, "tests/generations", "tests/keeper", "tests/updates"),
