@@ -62,7 +62,7 @@ class App:
         self._cache = cache
         self._access = access
         self._helpers = ThreadPoolExecutor(max_workers=1, thread_name_prefix="helper")
-        cores, unpacked = Cores(), Held()
+        cores, unpacked = Cores(), Held(limits.bodies)
         found = [(model, batching[name]) for name, model in generation.models.items()]
         self.served = Served(
             lambda model, batching: Inference(

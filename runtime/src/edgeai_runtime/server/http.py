@@ -343,16 +343,13 @@ class Connection(asyncio.Protocol):
     def _hold(self, size: int) -> None:
         """Count bytes of a body that is not small, and refuse it where all together are too many."""
         self._held += size
-        self._all_held.bytes += size
-        if self._all_held.bytes > self._limits.bodies:
-            self._refuse(
-                429,
-                f"Requests of {self._limits.bodies / 1e6:g} MB are under way already; send it again later.",
-            )
+        too_many = self._all_held.take(size)
+        if too_many:
+            self._refuse(429, too_many)
             self._release()
 
     def _release(self) -> None:
-        self._all_held.bytes -= self._held
+        self._all_held.give(self._held)
         self._held = 0
 
     def _without_upgrade(self) -> bytes:

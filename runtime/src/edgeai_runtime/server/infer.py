@@ -223,11 +223,10 @@ class _Exchange:
 
     def unpacked(self, begin: Callable[[memoryview], None], body: memoryview) -> None:
         """A body that came packed: what the connection let in may be a thousand times as much now."""
-        limits, held = self._inference.limits, self._inference.unpacked
         self._unpacked = len(body)
-        held.bytes += self._unpacked
-        if held.bytes > limits.bodies:
-            raise Busy(f"Requests of {limits.bodies / 1e6:g} MB are under way already; send it again later.")
+        too_many = self._inference.unpacked.take(self._unpacked)
+        if too_many:
+            raise Busy(too_many)
         begin(body)
 
     def tensors(self, json_size: Optional[int], body: memoryview) -> None:
@@ -345,7 +344,7 @@ class _Exchange:
             model, cause = self._inference.model.name, "" if error is None else _cause(error)
             self._inference.sampler.end(model, response.status, seconds, cause)
         if self._unpacked:
-            self._inference.unpacked.bytes -= self._unpacked
+            self._inference.unpacked.give(self._unpacked)
         self._reply(response)
         self._inference.answered()
 

@@ -33,7 +33,18 @@ class Limits:
 
 
 class Held:
-    """What bodies that are not small take together, in bytes; never more than Limits.bodies."""
+    """What bodies that are not small take together: `limit` bytes at most."""
 
-    def __init__(self) -> None:
-        self.bytes = 0
+    def __init__(self, limit: int) -> None:
+        self._limit, self._bytes = limit, 0
+
+    def take(self, size: int) -> str:
+        """Count bytes until they are given back; why they are too many, empty where they are not."""
+        self._bytes += size
+        if self._bytes <= self._limit:
+            return ""
+        return f"Requests of {self._limit / 1e6:g} MB are under way already; send it again later."
+
+    def give(self, size: int) -> None:
+        """They are held no more."""
+        self._bytes -= size

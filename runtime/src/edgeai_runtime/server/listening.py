@@ -97,7 +97,7 @@ class Listening:
         tls: Optional[ssl.SSLContext] = None,
     ) -> None:
         """`tls`: what TCP connections begin with; programs on this machine, on Unix sockets, need none."""
-        self._answer, self._limits, self._held = answer, limits, Held()
+        self._answer, self._limits, self._held = answer, limits, Held(limits.bodies)
         self._doors = [Door(listener, limits, self._connection, self._left, tls) for listener in listeners]
         self._aside = Door(None, limits, self._connection, self._left, tls)
         self._empty: Optional[asyncio.Future[None]] = None

@@ -24,7 +24,7 @@ from edgeai_runtime.server.app import App
 from edgeai_runtime.server.control import Control
 from edgeai_runtime.server.limits import Limits
 from edgeai_runtime.server.listening import Listening, address_of, bind, bind_unix, inherit
-from edgeai_runtime.serving.batching import Batching, asked_for, found_out
+from edgeai_runtime.serving.batching import Batching, found_out, settled
 from edgeai_runtime.serving.cache import Cache
 from edgeai_runtime.serving.files import Files
 from edgeai_runtime.serving.memory import release_freed_memory
@@ -274,7 +274,7 @@ def _measure(generation: Generation, tuning: Tuning) -> Dict[str, Batching]:
         fingerprint = generation.fingerprints.get(name, "")
         found = tuning.find(fingerprint) or found_out(model)
         tuning.keep(fingerprint, found, generation.memory_mb.get(name, 0.0))
-        batching[name] = asked_for(model.serving, model.batched).found(found)
+        batching[name] = settled(model, found)
     return batching
 
 

@@ -10,7 +10,7 @@ from edgeai_runtime.errors import EdgeAIError
 from edgeai_runtime.monitor.sampler import Sampler
 from edgeai_runtime.server.infer import Inference
 from edgeai_runtime.server.messages import Refused
-from edgeai_runtime.serving.batching import Batching, asked_for, found_out
+from edgeai_runtime.serving.batching import Batching, found_out, settled
 from edgeai_runtime.serving.files import Files
 from edgeai_runtime.serving.memory import release_freed_memory
 from edgeai_runtime.serving.model import Model
@@ -132,4 +132,4 @@ class Served:
 
 def _load(files: Files, name: str) -> Found:
     model = files.load(name)
-    return model, asked_for(model.serving, model.batched).found(found_out(model))
+    return model, settled(model, found_out(model))

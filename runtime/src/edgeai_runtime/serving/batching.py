@@ -102,6 +102,11 @@ def asked_for(serving: Serving, batched: bool) -> Batching:
     )
 
 
+def settled(model: Model, measured: Batching) -> Batching:
+    """What was measured, and what the model's release says of the rest."""
+    return asked_for(model.serving, model.batched).found(measured)
+
+
 def found_out(model: Model) -> Batching:
     """What is measured with the model's own sample; unknown, until the first request, where it has none."""
     sample = model.sample()
