@@ -1,4 +1,7 @@
-"""Run the plugins' tests on the oldest and on the newest ansible-core that is supported."""
+"""Run the plugins' tests on the oldest and on the newest ansible-core that is supported.
+
+Where neither's Python is found, on the one that .venv has, which demo and integration tests use anyway.
+"""
 
 from __future__ import annotations
 
@@ -29,23 +32,26 @@ def ready_environment(release: str, version: str, python: str) -> Path:
 
 
 def main() -> int:
-    skipped, failed = [], []
+    pythons, skipped, failed = {}, [], []
     for release, version in CONTROLLERS:
         python = find_python(version)
         if python is None:
             skipped.append(f"ansible-core {release} (needs Python {version})")
-            continue
-        venv = ready_environment(release, version, python)
-        print(f"== plugins' tests on ansible-core {release}, Python {version}", flush=True)
-        command = [str(venv / "bin/python"), "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+        else:
+            pythons[f"ansible-core {release}"] = ready_environment(release, version, python) / "bin/python"
+    if not pythons:
+        pythons["the ansible-core of .venv"] = Path(sys.executable)
+    for name, interpreter in pythons.items():
+        print(f"== plugins' tests on {name}", flush=True)
+        command = [str(interpreter), "-m", "pytest", "-q", "-p", "no:cacheprovider"]
         command += ["--numprocesses", "auto", "tests/unit", *sys.argv[1:]]
         if subprocess.run(command, cwd=REPO, check=False).returncode:
-            failed.append(release)
+            failed.append(name)
     if skipped:
         print(f"Not tested, since there is no such Python here: {', '.join(skipped)}.")
     if failed:
-        print(f"Failed on ansible-core {', '.join(failed)}.")
-    return 1 if failed or len(skipped) == len(CONTROLLERS) else 0
+        print(f"Failed on {', '.join(failed)}.")
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

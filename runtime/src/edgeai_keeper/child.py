@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Callable, List, Optional
+from typing import Callable, List
 
 from edgeai_keeper.basics import LINE_LIMIT, Json, Refused, parse_line
 
@@ -19,7 +19,7 @@ class Child:
     """A generation's process. JSON lines go both ways over a socket pair; no method waits.
 
     `samples` are what it must know (see load_samples); over `aside` it answers before it accepts.
-    `give_up` is called in it before anything else, where the keeper has more rights than it shall have.
+    `give_up` is called in it before anything else, since the keeper has more rights than it shall have.
     """
 
     def __init__(
@@ -28,7 +28,7 @@ class Child:
         command: List[str],
         listeners: List[socket.socket],
         samples: List[Json],
-        give_up: Optional[Callable[[], None]] = None,
+        give_up: Callable[[], None],
     ) -> None:
         self.generation, self.samples = generation, samples
         self.ready = False

@@ -15,7 +15,7 @@ import signal
 import socket
 import time
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from edgeai_keeper.basics import Damaged, Json, Refused, Reply, no_reply, number, say, send_line, timestamp
 from edgeai_keeper.child import Child, orphans
@@ -80,6 +80,8 @@ class Keeper:
         self.root = Path(root).resolve()
         self.opt, self.var = self.root / "opt/edgeai", self.root / "var/lib/edgeai"
         self.generations, self.run_directory = self.opt / "generations", self.root / "run/edgeai"
+        # What a serving process writes: alarms, and what its warm-up measured.
+        self.childs_own = (self.var / "alarms", self.var / "tuning")
         self.state: Json = {}
         self.selector = selectors.DefaultSelector()
         self.listeners = Listeners(http, self.run_directory / "http.sock")
@@ -89,6 +91,7 @@ class Keeper:
         self.takeover: Optional[Takeover] = None
         self.leaving: List[Child] = []
         self.probe: Optional[Probe] = None
+        self.unanswered: Optional[Tuple[float, int]] = None  # since when, and what the child had worked then
         self.probe_at, self.wrong_answers = 0.0, 0
         self.stopping = False
         self.failures, self.failed_at, self.retry_at, self.failed_how = 0, 0.0, 0.0, ""
@@ -226,8 +229,7 @@ class Keeper:
         except Refused as error:  # what served before shall serve again, unasked
             samples, self.alarms["samples"] = [], str(error)
         command += ["--generation", str(directory)]
-        user = owner_below_root(self.var)
-        rights = None if user is None else give_up(user, self.opt, self.var)
+        rights = give_up(owner_below_root(self.var), (self.opt, self.var), self.childs_own)
         return Child(generation, command, self.listeners.sockets, samples, rights)
 
     def hear(self, child: Child) -> None:
@@ -331,18 +333,19 @@ class Keeper:
 
     def look_inside(self, child: Child) -> None:
         """Ask one of its samples when it is time, and give up a child that answers nobody any more."""
-        now, probe = time.monotonic(), self.probe
-        if probe is None:
-            if now >= self.probe_at and child.samples and not self.leaving:
-                self.probe_at = now + 1.0  # again, where the backlog is full
-                with contextlib.suppress(OSError):
-                    self.ask(Probe(child, child.samples[0], self.listeners.connect()))
+        now = time.monotonic()
+        if self.probe is None and now >= self.probe_at and child.samples and not self.leaving:
+            self.probe_at = now + 1.0  # again, where the backlog is full
+            with contextlib.suppress(FileNotFoundError):  # a socket unit of the user's own may have none
+                connection = self.listeners.connect()
+                self.unanswered = self.unanswered or (now, child.worked())
+                if connection is not None:
+                    self.ask(Probe(child, child.samples[0], connection))
                     child.samples.append(child.samples.pop(0))
-        elif now - probe.begun > self.timing.answer:
-            worked = child.worked()
-            if worked == probe.worked:
+        if self.unanswered is not None and now - self.unanswered[0] > self.timing.answer:
+            if child.worked() == self.unanswered[1]:
                 self.give_up(child, f"a golden sample was not answered within {self.timing.answer:g} s")
-            probe.begun, probe.worked = now, worked  # it has much to do, and does it
+            self.unanswered = now, child.worked()  # it has much to do, and does it
 
     def ask(self, probe: Probe) -> None:
         self.probe = probe
@@ -374,7 +377,7 @@ class Keeper:
                 self.give_up(probe.child, how)
 
     def drop_probe(self) -> None:
-        probe, self.probe = self.probe, None
+        probe, self.probe, self.unanswered = self.probe, None, None
         if probe is not None and probe.connection is probe.child.aside:
             self.selector.unregister(probe.connection)
         elif probe is not None:
@@ -537,7 +540,13 @@ class Keeper:
         """Keep the device until SIGTERM; returns the exit status. Raises Refused or OSError at the start."""
         for directory in (self.opt, self.var, self.run_directory):
             directory.mkdir(parents=True, exist_ok=True)
-        self.control.open(owner_below_root(self.var))
+        owner = owner_below_root(self.var)
+        for directory in self.childs_own:
+            with contextlib.suppress(OSError):  # a full disk: it serves without
+                directory.mkdir(exist_ok=True)
+                if owner is not None:
+                    os.chown(directory, owner.pw_uid, owner.pw_gid)
+        self.control.open(owner)
         self.state, damage = load_state(self.var / "state.json")
         if damage:
             self.alarms["state"] = f"{damage}; its copy is used, look at the disk."

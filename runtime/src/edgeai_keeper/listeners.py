@@ -6,7 +6,7 @@ import contextlib
 import os
 import socket
 from pathlib import Path
-from typing import Iterator, List
+from typing import Iterator, List, Optional
 
 from edgeai_keeper.basics import Refused
 
@@ -76,14 +76,16 @@ class Listeners:
                 self.unix.unlink()
             listener.close()
 
-    def connect(self) -> socket.socket:
-        """A connection as a client's, by the Unix socket. Raises OSError, also where the backlog is full."""
+    def connect(self) -> Optional[socket.socket]:
+        """A connection as a client's, by the Unix socket; None where its backlog is full. Raises OSError."""
         connection = socket.socket(socket.AF_UNIX)
         connection.setblocking(False)
         try:
             with short(self.unix) as name:
                 connection.connect(name)
-        except OSError:
+        except OSError as error:
             connection.close()
+            if isinstance(error, BlockingIOError):
+                return None
             raise
         return connection

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import socket
-import time
 import zlib
 from pathlib import Path
 from typing import List, Optional
@@ -44,8 +43,6 @@ class Probe:
 
     def __init__(self, child: Child, sample: Json, connection: socket.socket) -> None:
         self.child, self.sample, self.connection = child, sample, connection
-        self.begun = time.monotonic()
-        self.worked = child.worked()
         self.unsent = (
             f"POST /v2/models/{sample['model']}/infer HTTP/1.1\r\nHost: keeper\r\nX-EdgeAI-Probe: 1\r\n"
             f"Content-Type: {sample['content_type']}\r\nContent-Length: {len(sample['content'])}\r\n\r\n"

@@ -71,7 +71,7 @@ class Paths:
 
     @property
     def tuning(self) -> Path:
-        return self.var / "tuning.json"
+        return self.var / "tuning" / "tuning.json"
 
     @property
     def trust(self) -> Path:

@@ -6,7 +6,8 @@ fail (sentence: says "failed"), crash_at_start, never_ready, refuse_accept, cras
 no_heartbeat, hang_after (requests: stops answering and beating), error_every (each n-th answer is 500),
 ready_when (a file's path: ready once it exists), slow_s (seconds an answer takes), one_by_one (the next
 request waits for the answer), text (its answer), wrong_after (requests: then it answers something else),
-stuck_after (requests: then it answers nothing more, and beats on), p99_ms (what it says of its times).
+stuck_after (requests: then it answers nothing more, and beats on), deaf_after (requests: then it accepts
+nobody more, and beats on), p99_ms (what it says of its times).
 """
 
 import argparse
@@ -145,6 +146,9 @@ class StandIn:
         self.errors += failed
         wrong = self.requests >= self.mode.get("wrong_after", math.inf)
         output = {"name": "text", "data": ["wrong" if wrong else self.mode.get("text", "right")]}
+        if self.requests == self.mode.get("deaf_after"):
+            for listener in self.listeners:
+                asyncio.get_running_loop().remove_reader(listener)
         body = {"generation": self.generation, "pid": os.getpid(), "outputs": [output]}
         body = json.dumps(body).encode()
         status = "500 Internal Server Error" if failed else "200 OK"
@@ -166,8 +170,8 @@ async def main():
     if standin.mode.get("crash_at_start"):
         raise SystemExit(3)
     environment = {name: os.environ.get(name) for name in ("ORT_DISABLE_TELEMETRY", "NOTIFY_SOCKET")}
-    with contextlib.suppress(OSError):  # as another user than the keeper it may write nothing
-        Path(options.generation, "seen.json").write_text(json.dumps(environment))
+    with contextlib.suppress(OSError):  # another user's temporary root it may not even enter
+        Path(options.root, "var/lib/edgeai/tuning/seen.json").write_text(json.dumps(environment))
     await standin.run()
 
 

@@ -97,6 +97,12 @@ def test_a_generation_can_change_neither_state_nor_commands(device: Device) -> N
     assert changes(pid, device.paths.generation(1) / "manifest.json") == ""
 
 
+def test_a_generation_writes_its_alarms_and_what_it_measured(device: Device) -> None:
+    pid = serving(device)
+    for place in (device.paths.alarms, device.paths.tuning):
+        assert "write" in changes(pid, place).split()
+
+
 def test_the_keeper_itself_goes_on_writing_its_state(device: Device) -> None:
     serving(device)
     device.write_generation(2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import socket
 import stat
@@ -66,6 +67,23 @@ def test_a_model_that_answers_nothing_more_is_taken_back_though_its_heart_beats(
     device.switch(2)
     ask(device, 3)
     assert reverted(device) == "a golden sample was not answered within 0.3 s"
+
+
+def test_a_model_that_lets_nobody_in_is_taken_back_though_its_heart_beats(device: Device) -> None:
+    few = "import edgeai_keeper.listeners\nedgeai_keeper.listeners.BACKLOG = 2\n"
+    device.write_generation(1)
+    device.write_generation(2, deaf_after=3)
+    device.start(first=few, answer=0.5, probe=1.0)
+    device.confirmed(1)
+    device.switch(2)
+    ask(device, 3)
+    with contextlib.ExitStack() as crowd:
+        with contextlib.suppress(BlockingIOError):  # none gets into the backlog any more
+            while device.status()["phase"] == "trial":
+                client = crowd.enter_context(socket.socket(socket.AF_UNIX))
+                client.setblocking(False)
+                client.connect(str(device.paths.http))
+        assert reverted(device) == "a golden sample was not answered within 0.5 s"
 
 
 def test_a_model_that_has_much_to_do_is_left_to_it(device: Device) -> None:

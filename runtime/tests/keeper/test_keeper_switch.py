@@ -37,7 +37,7 @@ def test_the_child_gets_no_telemetry_and_no_systemd_variables(device: Device) ->
     device.write_generation(1)
     device.start({"NOTIFY_SOCKET": "@nobody-listens"})
     device.switch(1)
-    seen = json.loads((device.paths.generation(1) / "seen.json").read_text())
+    seen = json.loads((device.paths.tuning.parent / "seen.json").read_text())
     assert seen == {"ORT_DISABLE_TELEMETRY": "1", "NOTIFY_SOCKET": None}
 
 

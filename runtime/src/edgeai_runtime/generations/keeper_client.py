@@ -12,7 +12,7 @@ from edgeai_runtime.actor import actor
 from edgeai_runtime.errors import KeeperError
 from edgeai_runtime.paths import Paths
 
-STATUS_TIMEOUT_S = 10.0
+TIMEOUT_S = 30.0  # a busy SD card holds up what the keeper writes for many seconds
 POLL_S = 0.1
 
 
@@ -22,7 +22,7 @@ class KeeperClient:
     def __init__(self, paths: Paths) -> None:
         self._paths = paths
 
-    def request(self, message: Mapping[str, Any], timeout_s: float = STATUS_TIMEOUT_S) -> Dict[str, Any]:
+    def request(self, message: Mapping[str, Any], timeout_s: float = TIMEOUT_S) -> Dict[str, Any]:
         """Send one command, e.g. {"command": "status"}, and return the keeper's answer.
 
         A `switch` is answered when it is done: give it more than its own ready_timeout_s.
