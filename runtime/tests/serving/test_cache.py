@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edgeai_runtime.errors import BackendError
-from edgeai_runtime.serving.cache import OVERHEAD, Cache, Question
+from edgeai_runtime.serving.cache import OVERHEAD, REMEMBERED, Cache, Question
 
 
 def question(data: bytes, meta: str = "adder") -> Question:
@@ -27,20 +27,45 @@ def put(cache: Cache, asked: Question, given: Any) -> List[Any]:
     return told
 
 
+def keep(cache: Cache, asked: Question, given: Any) -> None:
+    """Have an answer asked for as often as it takes to be kept."""
+    for _turn in range(2):
+        put(cache, asked, given)
+
+
 def find(cache: Cache, asked: Question) -> Any:
     return cache.find(asked, asked.fingerprint())
 
 
-def test_what_was_answered_is_found_again() -> None:
+def test_what_was_asked_twice_is_found_the_third_time() -> None:
     cache = Cache()
     given = answer()
-    assert put(cache, question(b"abc"), given) == [given]
+    for _turn in range(2):
+        assert find(cache, question(b"abc")) is None
+        assert put(cache, question(b"abc"), given) == [given]
     assert find(cache, question(b"abc"))["y"].tolist() == [1.0]
+
+
+def test_questions_that_never_come_again_take_no_room() -> None:
+    cache = Cache()
+    for number in range(10 * REMEMBERED):
+        put(cache, question(number.to_bytes(4, "big")), answer())
+    assert cache.size == 0
+    assert len(cache._once) + len(cache._once_earlier) <= 2 * REMEMBERED
+
+
+def test_a_question_is_remembered_though_others_come_between() -> None:
+    cache = Cache()
+    put(cache, question(b"abc"), answer())
+    for number in range(REMEMBERED):
+        put(cache, question(number.to_bytes(4, "big")), answer())
+    put(cache, question(b"abc"), answer())
+    assert find(cache, question(b"abc"))
 
 
 def test_another_question_is_another_whatever_it_differs_in() -> None:
     cache = Cache()
-    put(cache, question(bytes(100_000)), answer())
+    keep(cache, question(bytes(100_000)), answer())
     for position in (0, 1, 50_001, 99_999):
         other = bytearray(100_000)
         other[position] = 1
@@ -59,7 +84,7 @@ def test_many_alike_are_all_kept(shape: Any, scale: float) -> None:
         pictures.append(np.zeros(shape, np.float32))
         pictures[-1].flat[place] = 1
     for number, picture in enumerate(pictures):
-        put(cache, question(picture.tobytes()), answer(number))
+        keep(cache, question(picture.tobytes()), answer(number))
     for number, picture in enumerate(pictures):
         assert find(cache, question(picture.tobytes()))["y"].tolist() == [number]
 
@@ -73,14 +98,15 @@ def test_the_same_question_meanwhile_waits_for_the_one_answer() -> None:
     given = answer()
     cache.settle(asked, asked.fingerprint(), told.append, given)
     assert told == [given, given]
+    assert find(cache, question(b"abc")) is not None  # two have asked
 
 
 def test_a_failure_is_told_to_all_and_not_kept() -> None:
     cache = Cache()
     failure = BackendError("it fails")
-    assert put(cache, question(b"abc"), failure) == [failure]
-    assert find(cache, question(b"abc")) is None
-    assert put(cache, question(b"abc"), answer())
+    for _turn in range(3):
+        assert put(cache, question(b"abc"), failure) == [failure]
+        assert find(cache, question(b"abc")) is None
 
 
 def test_the_least_recently_used_go_first() -> None:
@@ -88,22 +114,22 @@ def test_the_least_recently_used_go_first() -> None:
     cache = Cache(3 * size)
     asked = [question(bytes([number]) * 100) for number in range(4)]
     for one in asked[:3]:
-        put(cache, one, answer())
+        keep(cache, one, answer())
     assert find(cache, asked[0])
-    put(cache, asked[3], answer())
+    keep(cache, asked[3], answer())
     assert [find(cache, one) is not None for one in asked] == [True, False, True, True]
     assert (cache.evictions, cache.size) == (1, 3 * size)
 
 
 def test_what_is_larger_than_the_cache_is_not_kept() -> None:
     cache = Cache(10_000)
-    put(cache, question(bytes(20_000)), answer())
+    keep(cache, question(bytes(20_000)), answer())
     assert (find(cache, question(bytes(20_000))), cache.size) == (None, 0)
 
 
 def test_a_row_does_not_keep_its_batch() -> None:
     cache = Cache()
     batch = np.zeros((32, 1000), np.float32)
-    put(cache, question(b"abc"), {"y": batch[3:4]})
+    keep(cache, question(b"abc"), {"y": batch[3:4]})
     assert cache.size == OVERHEAD + 3 + 4000
     assert find(cache, question(b"abc"))["y"].base is None

@@ -8,7 +8,7 @@ import time
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, Callable, Optional, Tuple
+from typing import Any, Callable, Optional, Tuple, Union
 
 from edgeai_runtime.backends.base import Tensors
 from edgeai_runtime.errors import EdgeAIError, InputError
@@ -117,17 +117,27 @@ class Inference:
 
     def _in_passing(self, size: int, body: memoryview, reply: Reply, counted: bool) -> bool:
         """Whether a request was answered with the least there is to do: bytes for bytes, its JSON (of `size`)
-        known, the model quick and idle, no answer to be found. All else, and mistakes, go the long way."""
+        known, the model quick and idle. All else, and mistakes, go the long way."""
         asked = self._known.get(bytes(body[:size]))
-        if asked is None or not asked.in_bytes or (counted and self.cache is not None):
+        if asked is None or not asked.in_bytes or not self.scheduler.at_leisure():
             return False
         started = time.perf_counter()
+        behind = body[size:]
+        cache = self.cache if counted else None
+        if cache is not None:
+            question = Question((self.model, asked.meta), (behind,))
+            fingerprint = question.fingerprint()
+            if cache.knows(fingerprint):
+                return False
         try:
-            outcome = self.scheduler.at_once(asked.feeds(body[size:]), counted)
+            outcome = self.scheduler.at_once(asked.feeds(behind), counted)
         except InputError:
             return False
-        if outcome is None or isinstance(outcome, EdgeAIError):
+        if isinstance(outcome, EdgeAIError):
             return False
+        if cache is not None:
+            self.counts.misses += 1
+            cache.keep(question, fingerprint, outcome)
         response = self.writer.write(outcome, asked)
         if counted:
             self.sampler.passed(self.counts, time.perf_counter() - started)
@@ -269,10 +279,9 @@ class _Exchange:
     def _ask(self, asked: Asked, behind: memoryview) -> None:
         self._asked = asked
         if self._cache is not None:
-            parts = (bytes(behind), *asked.values())
+            parts: Tuple[Union[bytes, memoryview], ...] = (behind, *asked.values())
             if self._found(Question((self._inference.model, asked.meta), parts)):
                 return
-            behind = memoryview(parts[0])  # the copy that is kept anyway
         self._submit(asked.feeds(behind))
 
     # What is answered.

@@ -84,9 +84,8 @@ class Scheduler:
         if batching.queue_size and waiting.count >= batching.queue_size:
             done(Busy(f"{self.model.name}: {waiting.count} requests wait already; send it again later."))
             return
-        outcome = self.at_once(feeds, counted)
-        if outcome is not None:
-            done(outcome)
+        if self.at_leisure():
+            done(self.at_once(feeds, counted))
             return
         job = Job(feeds, done, self.model.batched, timeout_us or batching.timeout_us, counted)
         waiting.put(job, min(priority or batching.default_priority, batching.priority_levels))
@@ -95,17 +94,19 @@ class Scheduler:
             self._flushing = True
             self._loop.call_soon(self._flush)
 
-    def at_once(self, feeds: Tensors, counted: bool = True) -> Optional[Outcome]:
-        """What a quick model answers that has nothing else to do; None where it is not, or has.
+    def at_leisure(self) -> bool:
+        """Whether this is a quick model that has nothing else to do.
 
         Only the first request of a turn of the loop is answered in it. Where there is one at a time, a turn
         is a fifth of what it would wait for; where there are many, one more run is little beside them.
         """
         batching = self.batching
         if self._flushing or self._running or not batching.inline or self._waiting.count:
-            return None
-        if batching.max_queue_delay_us or self.share < 1:
-            return None
+            return False
+        return not batching.max_queue_delay_us and self.share == 1
+
+    def at_once(self, feeds: Tensors, counted: bool) -> Outcome:
+        """The answer of a model that is at leisure."""
         self._flushing = True
         self._loop.call_soon(self._flush)
         begun = time.perf_counter()
