@@ -1,4 +1,7 @@
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -26,6 +29,17 @@ def test_with_json_an_error_is_one_object(tmp_path: Path, capsys: pytest.Capture
     told = json.loads(capsys.readouterr().out)
     assert told["ok"] is False
     assert told["error"]["kind"] == "bad_input"
+
+
+def test_a_reader_that_has_enough_is_no_mistake(tmp_path: Path) -> None:
+    settings = tmp_path / "settings.toml"
+    settings.write_text("schema = 1\n")
+    command = f"{sys.executable} -m edgeai_runtime config --config {settings}; echo $? >&2"
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(["sh", "-c", command], stdout=writer, stderr=subprocess.PIPE, text=True, check=True)
+    os.close(writer)
+    assert done.stderr == "0\n"
 
 
 def test_wrong_usage_names_the_commands(capsys: pytest.CaptureFixture[str]) -> None:

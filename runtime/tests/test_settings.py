@@ -92,6 +92,23 @@ class TestWhereASettingComesFrom:
         assert rows["serve.cache_mb"]["variable"] == "EDGEAI_SERVE_CACHE_MB"
         assert rows["serve.cache_mb"]["from"] == "default"
 
+    def test_is_shown_of_alarms_and_of_models(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        file = tmp_path / "settings.toml"
+        file.write_text(
+            "schema = 1\n[alarms]\nwear = false\ndisk = { below = 2048, clear = 4096 }\n"
+            '[models.reader]\nbatching = "off"\n'
+        )
+        assert main(["--json", "config", "--config", str(file)]) == 0
+        told = json.loads(capsys.readouterr().out)
+        alarms = {row["alarm"]: row for row in told["alarms"]}
+        assert (alarms["disk"]["below"], alarms["disk"]["from"]) == (2048, str(file))
+        assert (alarms["wear"]["reading"], alarms["wear"]["from"]) == ("off", str(file))
+        assert alarms["memory"]["from"] == "default"
+        (model,) = told["models"]
+        assert (model["model"], model["batching"], model["cache"]) == ("reader", "off", "auto")
+
     def test_is_the_environment_on_a_device_too(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

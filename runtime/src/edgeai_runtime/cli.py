@@ -93,8 +93,12 @@ def main(arguments: Optional[List[str]] = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
-    if args.json:
-        print(json.dumps(result, default=str))
-    else:
-        _show(result)
+    try:
+        if args.json:
+            print(json.dumps(result, default=str))
+        else:
+            _show(result)
+        sys.stdout.flush()
+    except BrokenPipeError:  # who reads it, like `head`, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0

@@ -436,11 +436,11 @@ def serve(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
 
 
 def config(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
-    from edgeai_runtime.settings import read_device, read_settings, table_of
+    from edgeai_runtime.settings import read_device, read_settings, tables_of
 
+    file = args.config or paths.device_toml
     settings = read_settings(args.config) if args.config else read_device(paths)
-    alarms = [{"alarm": name, **rule._asdict()} for name, rule in sorted(settings.alarms.items())]
-    return {"changed": False, "settings": table_of(settings), "alarms": alarms}
+    return {"changed": False, **tables_of(settings, str(file))}
 
 
 def completion(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:

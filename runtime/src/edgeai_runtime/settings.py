@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
@@ -254,9 +254,23 @@ def _checked(setting: Setting, value: Any, where: str) -> Any:
     return tuple(value) if setting.kind is list else setting.kind(value)
 
 
-def table_of(settings: Settings) -> List[Dict[str, Any]]:
-    """A row for each setting, for people."""
-    return [
-        {"setting": key, "value": found.value, "from": found.source, "variable": _BY_KEY[key].variable}
-        for key, found in settings.values.items()
-    ]
+def tables_of(settings: Settings, file: str) -> Dict[str, List[Dict[str, Any]]]:
+    """For people, a row for each setting, each alarm (one that is switched off has no figures) and each model
+    that wants to be served in its own way. `file`: where it was read."""
+    return {
+        "settings": [
+            {"setting": key, "value": found.value, "from": found.source, "variable": _BY_KEY[key].variable}
+            for key, found in settings.values.items()
+        ],
+        "alarms": [
+            {
+                "alarm": name,
+                "from": DEFAULT if settings.alarms.get(name) == DEFAULTS.get(name) else file,
+                **(settings.alarms[name]._asdict() if name in settings.alarms else {"reading": "off"}),
+            }
+            for name in sorted({*DEFAULTS, *settings.alarms})
+        ],
+        "models": [
+            {"model": name, "from": file, **asdict(serving)} for name, serving in settings.models.items()
+        ],
+    }
