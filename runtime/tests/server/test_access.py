@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import select
 import socket
 import ssl
 from pathlib import Path
@@ -200,6 +201,18 @@ class TestTls:
         by_hand.process.terminate()
         remote.close()
         assert by_hand.process.wait(BOUND_S) == 0
+
+    def test_a_crowd_that_never_agrees_on_it_makes_room(
+        self, start: Callable[[str], ByHand], certificate: Dict[str, Path]
+    ) -> None:
+        by_hand = start('connections = 2\ncertificate = "{pem}"\nkey = "{key}"\n'.format(**certificate))
+        silent = [socket.create_connection(("127.0.0.1", by_hand.port), BOUND_S) for _number in range(2)]
+        remote = by_hand.connect(tls=ssl.create_default_context(cafile=str(certificate["ca"])))
+        assert ask(remote, "GET", "/v2") == 200
+        assert silent[0].recv(1) == b""
+        assert select.select(silent[1:], [], [], 0)[0] == []  # one place was enough
+        for client in (*silent, remote):
+            client.close()
 
     @pytest.mark.parametrize(
         ("settings", "sentence"),

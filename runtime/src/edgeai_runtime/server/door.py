@@ -6,7 +6,7 @@ import asyncio
 import logging
 import socket
 import ssl
-from typing import Callable, Optional, Set
+from typing import Callable, Dict, Optional, Set
 
 from edgeai_runtime.server.http import Connection
 from edgeai_runtime.server.limits import Limits
@@ -33,7 +33,7 @@ class Door:
     ) -> None:
         """`listener` None: nobody comes in but who is `adopt`ed. `left` is called whenever one has left."""
         self.connections: Set[Connection] = set()
-        self._arriving: Set[asyncio.Task[None]] = set()
+        self._arriving: Dict[asyncio.Task[None], float] = {}  # since when, the first first
         self._listener, self._limits, self._tls = listener, limits, tls
         self._make, self._told_left = connection, left
         self._loop = asyncio.get_running_loop()
@@ -68,7 +68,7 @@ class Door:
         """Answer on a connection that somebody else made."""
         client.setblocking(False)
         task = self._loop.create_task(self._adopt(client))
-        self._arriving.add(task)
+        self._arriving[task] = self._loop.time()
         task.add_done_callback(self._adopted)
 
     def _watch(self) -> None:
@@ -103,6 +103,12 @@ class Door:
         staying = [connection for connection in self.connections if not connection.leaves]
         if len(staying) + len(self._arriving) < self._limits.connections:
             return True
+        if self._arriving:  # with TLS a client has something to say before it is in
+            task, since = next(iter(self._arriving.items()))
+            if self._loop.time() - since > self._limits.hurry_s:
+                del self._arriving[task]
+                task.cancel()
+                return True
         longest = max(staying, key=Connection.overstays_s, default=None)
         if longest is None or longest.overstays_s() < 0:
             return False
@@ -123,7 +129,7 @@ class Door:
         )
 
     def _adopted(self, task: asyncio.Task[None]) -> None:
-        self._arriving.discard(task)
+        self._arriving.pop(task, None)
         if not task.cancelled() and task.exception() is not None:
             _log.warning("a connection was lost while it was accepted: %s", task.exception())
         self._left()

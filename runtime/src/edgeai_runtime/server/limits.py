@@ -13,8 +13,8 @@ class Limits:
     `take_s`: for a client to take an answer off the wire. `idle_s`: between two requests of a
     connection. `quiet_s`: the same once the process drains. `linger_s`: after the last answer, for
     the client to close first. `connections`: at once, of each listening socket; more wait in its
-    backlog. While some do, a connection is idle for `yield_s` at most, and a request arrives, an answer
-    is taken, within `hurry_s`.
+    backlog. While some do, a connection is idle for `yield_s` at most, and TLS is agreed on, a request
+    arrives, an answer is taken, within `hurry_s`.
     `bodies`: of all requests under way, where larger than `small`.
     """
 
