@@ -123,7 +123,7 @@ class TestWhereASettingComesFrom:
         ("schema = 1\nserve = 1\n", r"'serve' is 1, expected a table; write \[serve\]"),
         ("schema = 1\n[serve]\nchache_mb = 1\n", r"unknown key 'chache_mb'; did you mean 'cache_mb'\?"),
         ("schema = 1\n[serve]\nthreads = true\n", r"\[serve\]: 'threads' is True, expected a whole number"),
-        ("schema = 1\n[serve]\nthreads = 0\n", r"'threads' is 0, expected 1 to 256"),
+        ("schema = 1\n[serve]\nthreads = -1\n", r"'threads' is -1, expected 0 to 256"),
         ("schema = 1\n[depot]\nmirrors = [1]\n", r"'mirrors' is \[1\], expected a list of texts"),
         (
             'schema = 1\n[serve]\nproviders = ["gpu"]\n',

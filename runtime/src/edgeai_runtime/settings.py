@@ -57,7 +57,7 @@ SETTINGS = (
     Setting("depot.rate_limit", 0.0, float, 0.0, 1e6),  # MB a second, 0 for no limit
     Setting("keep.generations", 2, int, 0, 1000),  # confirmed before the present one
     Setting("serve.http", "127.0.0.1:8080", str),
-    Setting("serve.threads", 1, int, 1, 256),  # of one inference
+    Setting("serve.threads", 0, int, 0, 256),  # of one inference; 0: as many as pay, of bare files
     Setting("serve.providers", ("cpu",), list, known=tuple(PROVIDERS)),  # the first that there is runs it
     Setting("serve.cache_mb", 100.0, float, 0.0, 1e6),  # of answers, 0 for none
     Setting("serve.body_mb", 32.0, float, 0.001, 1e5),  # of one request
@@ -120,7 +120,7 @@ def load_device(paths: Paths) -> Device:
         line=settings["line"],
         depot_url=settings["depot.url"].rstrip("/"),
         http=settings["serve.http"],
-        threads=settings["serve.threads"],
+        threads=settings["serve.threads"] or 1,
         providers=tuple(settings["serve.providers"]),
         depot_mirrors=tuple(url.rstrip("/") for url in settings["depot.mirrors"]),
         depot_rate_limit=settings["depot.rate_limit"] * 1e6,

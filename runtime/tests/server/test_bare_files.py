@@ -181,15 +181,15 @@ def test_what_an_earlier_start_measured_is_not_measured_again(files: Path) -> No
         config = ask(connection, "GET", "/v2/models/adder/config")[1]
         connection.close()
         by_hand.close()
-        return config["max_batch_size"]
+        return config["max_batch_size"], config["parameters"]["threads"]["string_value"]
 
     starts()
     kept = files / "cache/edgeai/tuning.json"
     told = json.loads(kept.read_text())
     ((_fingerprint, entry),) = told["measured"].items()
-    entry["max_batch_size"] = 7
+    entry["max_batch_size"], entry["threads"] = 7, 2
     kept.write_text(json.dumps(told))
-    assert starts() == 7
+    assert starts() == (7, "2")
     (files / "adder.onnx").write_bytes(NEGATE)  # another model
     starts()
     assert len(json.loads(kept.read_text())["measured"]) == 2

@@ -343,7 +343,7 @@ def test_the_configuration_leaves_out_the_batch_dimension_where_there_is_one(mod
     assert batched["input"][0]["data_type"] == "TYPE_FP32"
     assert batched["dynamic_batching"]["preferred_batch_size"] == [4, 8]
     parameters = {name: value["string_value"] for name, value in batched["parameters"].items()}
-    assert parameters == {"batching": "measured", "provider": "cpu"}
+    assert parameters == {"batching": "measured", "provider": "cpu", "threads": "1"}
 
 
 def test_all_parts_of_an_execution_are_counted_alike() -> None:

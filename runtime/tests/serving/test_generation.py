@@ -99,6 +99,6 @@ def test_memory_that_a_model_took_before_admits_it_or_does_not(tmp_path: Path) -
     (directory / "manifest.json").write_text(json.dumps(manifest))
     assert list(load_generation(directory, Tuning(tmp_path / "none.json")).memory_mb) == ["reader"]
     tuning = Tuning(tmp_path / "tuning.json")
-    tuning.keep("known", Batching(why="as the test says"), memory_mb=4e6)
+    tuning.keep("known", Batching(why="as the test says"), memory_mb=4e6, threads=1)
     with pytest.raises(BackendError, match=r"reader 1\.0\.0 needs 4000000 MiB of memory and \d+ are free"):
         load_generation(directory, tuning)

@@ -102,7 +102,8 @@ def run_files(files: Sequence[Path], settings: Settings, uds: Optional[Path] = N
     Raises EdgeAIError when the files cannot be served.
     """
     execution = Execution(settings["serve.threads"], tuple(settings["serve.providers"]))
-    served = Files(files, execution, settings.models)
+    tuning = _kept_for_user()
+    served = Files(files, execution, settings.models, tuning)
     guards = [settings[f"serve.{name}"] for name in ("tokens", "certificate", "key")]
     access = partial(open_access, *(Path(file) if file else None for file in guards))
 
@@ -119,7 +120,7 @@ def run_files(files: Sequence[Path], settings: Settings, uds: Optional[Path] = N
             return Watch(sampler, files[0].parent, settings.alarms)
 
         what = ", ".join(map(str, files))
-        load, tuning = served.load_all, _kept_for_user()
+        load = served.load_all
         _run(_Process(what, settings, access, load, listen, watch, files=served, uds=uds, tuning=tuning))
 
 
@@ -273,7 +274,7 @@ def _measure(generation: Generation, tuning: Tuning) -> Dict[str, Batching]:
     for name, model in generation.models.items():
         fingerprint = generation.fingerprints.get(name, "")
         found = tuning.find(fingerprint) or found_out(model)
-        tuning.keep(fingerprint, found, generation.memory_mb.get(name, 0.0))
+        tuning.keep(fingerprint, found, generation.memory_mb.get(name, 0.0), model.threads)
         batching[name] = settled(model, found)
     return batching
 

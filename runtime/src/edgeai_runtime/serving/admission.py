@@ -24,12 +24,7 @@ def load_admitted(name: str, needed_mb: float, load: Callable[[], Model]) -> Loa
 
     Raises BackendError where they are not free, or when the model does not load or does not answer.
     """
-    free = free_mb()
-    if free is not None and needed_mb > free:
-        raise BackendError(
-            f"{name} needs {needed_mb:.0f} MiB of memory and {free:.0f} are free; "
-            "serve fewer or smaller models, or free memory on this machine."
-        )
+    admit(name, needed_mb)
     before = resident_mb()
     model = load()
     try:
@@ -38,3 +33,13 @@ def load_admitted(name: str, needed_mb: float, load: Callable[[], Model]) -> Loa
         model.close()
         raise
     return Loaded(model, warmup_ms, max(0.0, resident_mb() - before))
+
+
+def admit(name: str, needed_mb: float) -> None:
+    """That so many MiB are free. Raises BackendError."""
+    free = free_mb()
+    if free is not None and needed_mb > free:
+        raise BackendError(
+            f"{name} needs {needed_mb:.0f} MiB of memory and {free:.0f} are free; "
+            "serve fewer or smaller models, or free memory on this machine."
+        )

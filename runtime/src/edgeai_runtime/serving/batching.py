@@ -115,7 +115,7 @@ def found_out(model: Model) -> Batching:
 
 def measure(model: Model, sample: Tensors) -> Batching:
     """Run the model on batches of `sample`, one row, for as long as a larger one pays."""
-    alone = _time(model, sample, 1)
+    alone = seconds_of(model, sample)
     # An integer may say how much there is to do; zeros then tell nothing.
     steady = all(array.dtype.kind == "f" or array.dtype.itemsize == 1 for array in sample.values())
     inline = steady and alone <= (INLINE_ALONE_S if usable() == 1 else INLINE_S)
@@ -186,13 +186,13 @@ def _try(model: Model, sample: Tensors, size: int) -> Any:
         outputs = model.run(batch)
         if any(array.shape[:1] != (size,) for array in outputs.values()):
             return "its outputs have other rows than its inputs"
-        return _time(model, batch, size)
+        return seconds_of(model, batch)
     except BackendError as error:
         return f"a batch of {size} fails ({error.message})"
 
 
-def _time(model: Model, feeds: Tensors, size: int) -> float:
-    """Seconds of one run: the least of as many as a moment allows."""
+def seconds_of(model: Model, feeds: Tensors) -> float:
+    """Of one run: the least of as many as a moment allows. Raises BackendError."""
     taken: List[float] = []
     begun = time.perf_counter()
     while len(taken) < 3 or (len(taken) < 20 and time.perf_counter() - begun < BUDGET_S / 20):

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import platform
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Dict, Mapping, Sequence, Tuple
 
 from edgeai_runtime.backends.execution import Execution
-from edgeai_runtime.backends.select import open_backend
+from edgeai_runtime.backends.select import open_backend, version_of
 from edgeai_runtime.errors import BackendError, InputError
 from edgeai_runtime.release import AS_MEASURED, Pipeline, Serving, file_sha256
-from edgeai_runtime.serving.admission import MIB, load_admitted
+from edgeai_runtime.serving.admission import MIB, Loaded, admit, load_admitted
 from edgeai_runtime.serving.model import Model
 from edgeai_runtime.serving.repository import Generation
+from edgeai_runtime.serving.threads import fitting
+from edgeai_runtime.serving.tuning import NOTHING_KEPT, Tuning
 from edgeai_runtime.strict import hint
 
 ENGINE = "onnxruntime"
@@ -29,11 +32,13 @@ class Files:
         files: Sequence[Path],
         execution: Execution,
         wishes: Mapping[str, Serving] = MappingProxyType({}),
+        tuning: Tuning = NOTHING_KEPT,
     ) -> None:
-        """`wishes`: how models want to be served, by name. Raises InputError for a file that is missing, for
+        """`execution` on 0 threads: as many as pay, which `tuning` may know. `wishes`: how models want to be
+        served, by name. Raises InputError for a file that is missing, for
         two of one name, and for wishes of a model that there is none of."""
         self.paths: Dict[str, Path] = {}
-        self._execution, self._wishes = execution, wishes
+        self._execution, self._wishes, self._tuning = execution, wishes, tuning
         self._took: Dict[Tuple[str, int], float] = {}  # MiB, by name and size of the file
         for path in files:
             if not path.is_file():
@@ -56,18 +61,26 @@ class Files:
         except OSError as error:
             raise BackendError(f"{path}: cannot be read ({error.strerror}); put it back.") from None
 
-        def load() -> Model:
-            backend = open_backend(ENGINE, path, self._execution)
+        def load(threads: int) -> Loaded:
+            execution = replace(self._execution, threads=threads)
             wishes = self._wishes.get(name, AS_MEASURED)
-            return Model(name, VERSION, ENGINE, backend, NO_PIPELINE, None, wishes)
 
-        loaded = load_admitted(name, self._took.get((name, size), size / MIB), load)
+            def model() -> Model:
+                backend = open_backend(ENGINE, path, execution)
+                return Model(name, VERSION, ENGINE, backend, NO_PIPELINE, None, wishes)
+
+            return load_admitted(name, needed_mb, model)
+
+        needed_mb = self._took.get((name, size), size / MIB)
+        admit(name, needed_mb)  # what is far too large is not even read to the end
+        threads = self._execution.threads or self._tuning.threads(self._fingerprint(name))
+        loaded = load(threads) if threads else fitting(load)
         self._took[name, size] = loaded.memory_mb
         return loaded.model
 
-    def _fingerprint(self, model: Model) -> str:
+    def _fingerprint(self, name: str) -> str:
         """What a measurement of it depends on, this machine among it: a home may be on several."""
-        parts = (file_sha256(self.paths[model.name]), model.engine, model.engine_version, self._execution)
+        parts = (file_sha256(self.paths[name]), ENGINE, version_of(ENGINE), self._execution)
         return " ".join(map(str, (*parts, platform.machine(), platform.node())))
 
     def load_all(self) -> Generation:
@@ -75,8 +88,8 @@ class Files:
         generation = Generation(number=0)
         try:
             for name in self.paths:
-                model = generation.models[name] = self.load(name)
-                generation.fingerprints[name] = self._fingerprint(model)
+                generation.models[name] = self.load(name)
+                generation.fingerprints[name] = self._fingerprint(name)
         except BaseException:
             generation.close()
             raise

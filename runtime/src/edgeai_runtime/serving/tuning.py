@@ -18,8 +18,8 @@ MOST = 50  # models
 
 
 class Tuning:
-    """Batching and memory by fingerprint, the oldest forgotten first. A file that is damaged, or that cannot
-    be written, costs a measurement and nothing else."""
+    """Batching, memory and threads by fingerprint, the oldest forgotten first. A file that is damaged, or
+    that cannot be written, costs a measurement and nothing else."""
 
     def __init__(self, path: Optional[Path]) -> None:
         """`path`: None keeps nothing."""
@@ -47,7 +47,14 @@ class Tuning:
         except (KeyError, TypeError, ValueError):
             return None
 
-    def keep(self, fingerprint: str, found: Batching, memory_mb: float) -> None:
+    def threads(self, fingerprint: str) -> Optional[int]:
+        """On how many an inference was worth it, None where it was not measured."""
+        try:
+            return max(1, int(self._known[_key(fingerprint)]["threads"]))
+        except (KeyError, TypeError, ValueError):
+            return None
+
+    def keep(self, fingerprint: str, found: Batching, memory_mb: float, threads: int) -> None:
         """Write down what was measured, unless it is known."""
         if self._path is None or not fingerprint or not found.known or self.find(fingerprint) is not None:
             return
@@ -57,6 +64,7 @@ class Tuning:
             "why": found.why,
             "alone_s": found.alone_s,
             "memory_mb": memory_mb,
+            "threads": threads,
         }
         known = {**{key: value for key, value in self._known.items() if key != _key(fingerprint)}}
         known[_key(fingerprint)] = entry

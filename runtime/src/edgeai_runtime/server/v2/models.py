@@ -40,6 +40,7 @@ def config(model: Model, batching: Batching, cached: bool) -> Dict[str, Any]:
         "parameters": {
             "batching": {"string_value": batching.why},
             "provider": {"string_value": model.provider},
+            "threads": {"string_value": str(model.threads)},
         },
     }
     if batched:

@@ -1,0 +1,34 @@
+"""How many threads an inference gets, where nobody says: as many as make it faster by far."""
+
+from __future__ import annotations
+
+from typing import Callable
+
+from edgeai_runtime.serving.admission import Loaded
+from edgeai_runtime.serving.batching import seconds_of
+from edgeai_runtime.serving.cores import usable
+
+WORTH_S = 0.002  # what is quicker has no use for a second one
+GAIN = 0.8  # on twice as many it must take less than this share of the time
+
+
+def fitting(load: Callable[[int], Loaded]) -> Loaded:
+    """A model on as many threads as pay, of those there are cores for. `load` loads it for so many.
+
+    One at a time is loaded: memory may not hold two. What is left open by its shapes gets one thread.
+    Raises what `load` raises; then none is loaded.
+    """
+    loaded = load(1)
+    sample = loaded.model.sample()
+    if sample is None:
+        return loaded
+    threads, seconds = 1, seconds_of(loaded.model, sample)
+    while seconds > WORTH_S and 2 * threads <= usable():
+        loaded.model.close()
+        loaded = load(2 * threads)
+        taken = seconds_of(loaded.model, sample)
+        if taken > GAIN * seconds:
+            loaded.model.close()
+            return load(threads)
+        threads, seconds = 2 * threads, taken
+    return loaded
