@@ -42,9 +42,7 @@ def test_what_is_said_is_what_is_done_and_written_down() -> None:
     assert serving.to_json() == {**table, "preferred_batch_sizes": (4, 8)}
     found = asked_for(serving, True).found(MEASURED)
     assert (found.max_batch_size, found.inline, found.why) == (16, True, "set to 16")
-    assert (found.preferred, found.max_queue_delay_us, found.queue_size) == ((4, 8), 500, 64)
-    assert (found.timeout_us, found.timeout_action) == (1_000_000, "delay")
-    assert (found.priority_levels, found.default_priority) == (3, 2)
+    assert found.wishes == serving
 
 
 def test_answers_are_kept_where_finding_one_is_quicker_than_the_model() -> None:

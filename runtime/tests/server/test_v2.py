@@ -16,6 +16,7 @@ from edgeai_runtime.backends.execution import Execution
 from edgeai_runtime.backends.onnx import OnnxBackend
 from edgeai_runtime.errors import InputError
 from edgeai_runtime.monitor.counts import ModelCounts
+from edgeai_runtime.release import Serving
 from edgeai_runtime.server.v2 import models, requests
 from edgeai_runtime.server.v2.requests import Asked, Wish
 from edgeai_runtime.server.v2.responses import JSON_SIZE, Writer
@@ -338,7 +339,8 @@ def test_metadata_describes_the_models_own_tensors(model: Model) -> None:
 def test_the_configuration_leaves_out_the_batch_dimension_where_there_is_one(model: Model) -> None:
     alone = models.config(model, Batching(why="so"), True)
     assert (alone["max_batch_size"], alone["input"][0]["dims"]) == (0, [-1, 3])
-    batched = models.config(model, Batching(8, why="measured", max_queue_delay_us=5, preferred=(4, 8)), False)
+    wishes = Serving(max_queue_delay_us=5, preferred_batch_sizes=(4, 8))
+    batched = models.config(model, Batching(8, why="measured", wishes=wishes), False)
     assert (batched["max_batch_size"], batched["input"][0]["dims"]) == (8, [3])
     assert batched["input"][0]["data_type"] == "TYPE_FP32"
     assert batched["dynamic_batching"]["preferred_batch_size"] == [4, 8]

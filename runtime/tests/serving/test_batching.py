@@ -14,6 +14,7 @@ from onnx import TensorProto, helper
 from edgeai_runtime.backends.base import Tensors
 from edgeai_runtime.backends.execution import Execution
 from edgeai_runtime.backends.onnx import OnnxBackend
+from edgeai_runtime.release import Serving
 from edgeai_runtime.serving import batching
 from edgeai_runtime.serving.batching import Batching, measure
 from edgeai_runtime.serving.model import Model
@@ -93,9 +94,9 @@ def test_rows_that_depend_on_one_another_are_not_batched(timed: Any) -> None:
 
 
 def test_the_settings_of_a_model_stay_when_it_is_measured() -> None:
-    set_so = Batching(queue_size=7, timeout_us=3)
+    set_so = Batching(wishes=Serving(queue_size=7, timeout_us=3))
     measured = set_so.found(Batching(16, True, "measured"))
-    assert (measured.queue_size, measured.timeout_us, measured.max_batch_size) == (7, 3, 16)
+    assert (measured.wishes, measured.max_batch_size) == (set_so.wishes, 16)
     assert measured.known
     assert not set_so.known
 

@@ -141,7 +141,7 @@ def test_a_size_that_is_preferred_is_filled(held: Held) -> None:
     async def scenario(ask: ASK, _scheduler: Scheduler) -> None:
         await asyncio.gather(*(ask(row(number)) for number in range(7)))
 
-    run(held, replace(IN_THREAD, preferred=(2, 4)), scenario)
+    run(held, replace(IN_THREAD, wishes=Serving(preferred_batch_sizes=(2, 4))), scenario)
     assert held.batches == [4, 2, 1]
 
 
@@ -203,7 +203,7 @@ def test_only_what_was_answered_to_clients_is_counted(tmp_path: Path) -> None:
 
 def test_a_request_may_be_asked_to_wait_for_others(held: Held) -> None:
     held.may_go.set()
-    patient = replace(IN_LOOP, max_queue_delay_us=30_000_000)
+    patient = replace(IN_LOOP, wishes=Serving(max_queue_delay_us=30_000_000))
 
     async def scenario(ask: ASK, _scheduler: Scheduler) -> None:
         first = [ask(row(number)) for number in range(7)]
@@ -221,7 +221,7 @@ def test_it_waits_no_longer_than_that(held: Held) -> None:
     async def scenario(ask: ASK, _scheduler: Scheduler) -> None:
         await ask(row(1))
 
-    run(held, replace(IN_LOOP, max_queue_delay_us=2000), scenario)
+    run(held, replace(IN_LOOP, wishes=Serving(max_queue_delay_us=2000)), scenario)
     assert held.batches == [1]
 
 
@@ -239,7 +239,8 @@ def test_the_first_priority_is_served_first(held: Held) -> None:
         held.may_go.set()
         await asyncio.gather(first, *waiting)
 
-    run(held, replace(IN_THREAD, max_batch_size=1, priority_levels=3, default_priority=2), scenario)
+    wishes = Serving(priority_levels=3, default_priority=2)
+    run(held, replace(IN_THREAD, max_batch_size=1, wishes=wishes), scenario)
     assert order == [1, 0, 3, 9]  # 0: the default's, 2; 9: the last there is
 
 
@@ -254,7 +255,7 @@ def test_a_full_queue_refuses(held: Held) -> None:
         held.may_go.set()
         await asyncio.gather(first, *waiting)
 
-    run(held, replace(IN_THREAD, queue_size=3), scenario)
+    run(held, replace(IN_THREAD, wishes=Serving(queue_size=3)), scenario)
 
 
 @pytest.mark.parametrize("action", ["reject", "delay"])
@@ -271,7 +272,7 @@ def test_a_request_that_waited_too_long_is_not_begun_or_goes_on_waiting(held: He
         else:
             assert outcome["y"].tolist() == [[2.0] * 3]
 
-    run(held, replace(IN_THREAD, timeout_action=action), scenario)
+    run(held, replace(IN_THREAD, wishes=Serving(timeout_action=action)), scenario)
 
 
 def test_a_model_of_free_shapes_is_measured_with_its_first_request(tmp_path: Path) -> None:

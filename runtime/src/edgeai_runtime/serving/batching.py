@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List
 
 import numpy as np
 
 from edgeai_runtime.backends.base import Tensors
 from edgeai_runtime.errors import BackendError
-from edgeai_runtime.release.serving import AUTO, OFF, Serving
+from edgeai_runtime.release.serving import AS_MEASURED, AUTO, OFF, Serving
 from edgeai_runtime.serving.cores import usable
 from edgeai_runtime.serving.model import Model
 
@@ -34,22 +34,14 @@ UNKNOWN = "its shapes are free: the first request tells what to measure with"
 class Batching:
     """`max_batch_size` 1 is none. `inline`: the model runs in the event loop. `why` says how it came to that.
 
-    `preferred` sizes are filled first; `max_queue_delay_us` is how long a request may wait for others;
-    `queue_size` bounds those that wait, 0 not at all; after `timeout_us` (0: never) a request that waits is
-    rejected or, with `timeout_action` "delay", goes on waiting. Of `priority_levels` 1 is served first.
-    `fixed`: the `max_batch_size` that was asked for, 0 where it is as measured. `alone_s`: seconds of a row.
+    `wishes`: what the release, or a setting, says of it. `fixed`: the `max_batch_size` that they ask for, 0
+    where it is as measured. `alone_s`: seconds of a row.
     """
 
     max_batch_size: int = 1
     inline: bool = False
     why: str = UNKNOWN
-    preferred: Tuple[int, ...] = ()
-    max_queue_delay_us: int = 0
-    queue_size: int = 0
-    timeout_us: int = 0
-    timeout_action: str = "reject"
-    priority_levels: int = 1
-    default_priority: int = 1
+    wishes: Serving = AS_MEASURED
     fixed: int = 0
     alone_s: float = 0.0
 
@@ -78,11 +70,11 @@ class Batching:
     @property
     def wanted(self) -> int:
         """So many are worth not waiting any longer."""
-        return max(self.preferred, default=self.max_batch_size)
+        return max(self.wishes.preferred_batch_sizes, default=self.max_batch_size)
 
     def batch_of(self, waiting: int) -> int:
         """How many rows of those that wait go together: the largest preferred size that is filled."""
-        fitting = [size for size in self.preferred if size <= waiting]
+        fitting = [size for size in self.wishes.preferred_batch_sizes if size <= waiting]
         return max(fitting, default=self.max_batch_size)
 
 
@@ -90,16 +82,7 @@ def asked_for(serving: Serving, batched: bool) -> Batching:
     """What a release, or a setting, says; what is to be measured is unknown yet. What is not `batched` is
     not, whatever they say."""
     fixed = 1 if serving.batching == OFF else serving.batching if batched else AUTO
-    return Batching(
-        preferred=serving.preferred_batch_sizes,
-        max_queue_delay_us=serving.max_queue_delay_us,
-        queue_size=serving.queue_size,
-        timeout_us=serving.timeout_us,
-        timeout_action=serving.timeout_action,
-        priority_levels=serving.priority_levels,
-        default_priority=serving.default_priority,
-        fixed=0 if isinstance(fixed, str) else fixed,
-    )
+    return Batching(wishes=serving, fixed=0 if isinstance(fixed, str) else fixed)
 
 
 def settled(model: Model, measured: Batching) -> Batching:

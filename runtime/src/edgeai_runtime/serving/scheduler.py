@@ -80,15 +80,15 @@ class Scheduler:
         The higher the number of a priority the later its turn, 0 is the model's default; a request that
         waited `timeout_us` (0: the model's default, or for ever) is not begun any more.
         """
-        batching, waiting = self.batching, self._waiting
-        if batching.queue_size and waiting.count >= batching.queue_size:
+        wishes, waiting = self.batching.wishes, self._waiting
+        if wishes.queue_size and waiting.count >= wishes.queue_size:
             done(Busy(f"{self.model.name}: {waiting.count} requests wait already; send it again later."))
             return
         if self.at_leisure():
             done(self.at_once(feeds, counted))
             return
-        job = Job(feeds, done, self.model.batched, timeout_us or batching.timeout_us, counted)
-        waiting.put(job, min(priority or batching.default_priority, batching.priority_levels))
+        job = Job(feeds, done, self.model.batched, timeout_us or wishes.timeout_us, counted)
+        waiting.put(job, min(priority or wishes.default_priority, wishes.priority_levels))
         if not self._running and not self._flushing:
             # In the next turn of the loop: what has arrived by then on other connections goes together.
             self._flushing = True
@@ -103,7 +103,7 @@ class Scheduler:
         batching = self.batching
         if self._flushing or self._running or not batching.inline or self._waiting.count:
             return False
-        return not batching.max_queue_delay_us and self.share == 1
+        return not batching.wishes.max_queue_delay_us and self.share == 1
 
     def at_once(self, feeds: Tensors, counted: bool) -> Outcome:
         """The answer of a model that is at leisure."""
@@ -127,7 +127,7 @@ class Scheduler:
     def _flush(self) -> None:
         self._flushing = False
         waiting = self._waiting
-        if self._running or not waiting.count or (self.batching.max_queue_delay_us and self._delay()):
+        if self._running or not waiting.count or (self.batching.wishes.max_queue_delay_us and self._delay()):
             return
         if not self.batching.inline:
             self._running = True
@@ -163,7 +163,7 @@ class Scheduler:
         if self._waiting.count >= self.batching.wanted:
             return False
         if self._delayed is None:
-            due = self._waiting.oldest() + self.batching.max_queue_delay_us / 1e6
+            due = self._waiting.oldest() + self.batching.wishes.max_queue_delay_us / 1e6
             remaining = due - time.perf_counter()
             if remaining <= 0:
                 return False
@@ -175,7 +175,7 @@ class Scheduler:
         self._flush()
 
     def _overdue(self, job: Job) -> bool:
-        if self.batching.timeout_action == "delay":
+        if self.batching.wishes.timeout_action == "delay":
             return True
         waited = (time.perf_counter() - job.arrived) * 1e3
         job.done(Overdue(f"{self.model.name}: the request waited {waited:.0f} ms, longer than it may."))

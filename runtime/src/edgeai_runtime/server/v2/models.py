@@ -44,15 +44,16 @@ def config(model: Model, batching: Batching, cached: bool) -> Dict[str, Any]:
         },
     }
     if batched:
+        wishes = batching.wishes
         told["dynamic_batching"] = {
-            "preferred_batch_size": list(batching.preferred),
-            "max_queue_delay_microseconds": batching.max_queue_delay_us,
-            "priority_levels": batching.priority_levels if batching.priority_levels > 1 else 0,
-            "default_priority_level": batching.default_priority if batching.priority_levels > 1 else 0,
+            "preferred_batch_size": list(wishes.preferred_batch_sizes),
+            "max_queue_delay_microseconds": wishes.max_queue_delay_us,
+            "priority_levels": wishes.priority_levels if wishes.priority_levels > 1 else 0,
+            "default_priority_level": wishes.default_priority if wishes.priority_levels > 1 else 0,
             "default_queue_policy": {
-                "timeout_action": batching.timeout_action.upper(),
-                "default_timeout_microseconds": batching.timeout_us,
-                "max_queue_size": batching.queue_size,
+                "timeout_action": wishes.timeout_action.upper(),
+                "default_timeout_microseconds": wishes.timeout_us,
+                "max_queue_size": wishes.queue_size,
             },
         }
     return told
