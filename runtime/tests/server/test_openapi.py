@@ -13,6 +13,7 @@ from typing import Any, Iterator
 import pytest
 import requests
 import toys
+from by_hand import ByHand
 from serving_process import BOUND_S, serving
 from toys import Toy
 
@@ -20,6 +21,7 @@ import edgeai_runtime.server
 
 FILE = Path(edgeai_runtime.server.__file__).with_name("openapi.json")
 PATHS = json.loads(FILE.read_bytes())["paths"]
+TOKEN = "0123456789abcdef-of-the-line"
 CASES = "10"  # that are drawn for each operation, besides those at the edges of what its schema allows
 
 
@@ -62,23 +64,52 @@ def test_head_is_answered_as_get_without_a_body(url: str) -> None:
 
 
 def test_answers_are_what_it_says_whatever_is_asked(url: str, tmp_path: Path) -> None:
+    told = schemathesis(url, tmp_path)
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert requests.get(f"{url}/v2/health/ready", timeout=BOUND_S).ok
+
+
+def test_and_so_they_are_where_only_a_token_lets_in(tmp_path: Path) -> None:
+    """Bare files, which are loaded and unloaded while it asks."""
+    (tmp_path / "adder.onnx").write_bytes(toys.add_one())
+    (tmp_path / "tokens").write_text(f"{TOKEN}\n")
+    (tmp_path / "tokens").chmod(0o600)
+    settings = tmp_path / "settings.toml"
+    settings.write_text(f'schema = 1\n[serve]\ntokens = "{tmp_path / "tokens"}"\n')
+    by_hand = ByHand(tmp_path, "adder.onnx", "--config", str(settings))
+    url, header = f"http://127.0.0.1:{by_hand.port}", {"Authorization": f"Bearer {TOKEN}"}
+    try:
+        told = schemathesis(
+            url,
+            tmp_path,
+            *("--header", f"Authorization: Bearer {TOKEN}"),
+            *("--include-path-regex", "/v2/(repository|alarms)"),
+        )
+        assert told.returncode == 0, told.stdout + told.stderr
+        assert requests.post(f"{url}/v2/repository/models/adder/load", timeout=BOUND_S).status_code == 401
+        load = requests.post(f"{url}/v2/repository/models/adder/load", headers=header, timeout=BOUND_S)
+        assert load.status_code == 200, load.text
+    finally:
+        by_hand.close()
+
+
+def schemathesis(url: str, directory: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """What it says of the server, whose file it reads there."""
     pytest.importorskip("schemathesis")
     command = [
-        *(str(Path(sys.executable).with_name("schemathesis")), "run", f"{url}/openapi.json"),
+        *(str(Path(sys.executable).with_name("schemathesis")), "run", f"{url}/openapi.json", *options),
         *("--phases", "coverage,fuzzing", "--max-examples", CASES, "--generation-deterministic"),
         # A request that fits the schema may still name an input that the model has not.
         *("--checks", "all", "--exclude-checks", "positive_data_acceptance", "--warnings", "off"),
         "--no-color",
     ]
     environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
-    done = subprocess.run(
+    return subprocess.run(
         command,
-        cwd=tmp_path,
+        cwd=directory,
         env=environment,
         capture_output=True,
         text=True,
         timeout=5 * BOUND_S,
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert requests.get(f"{url}/v2/health/ready", timeout=BOUND_S).ok

@@ -184,11 +184,13 @@ class App:
         self.served.check(name)
 
         def handle(body: memoryview, reply: Reply) -> None:
-            given = _object(body).get("parameters") or {}
+            given = _object(body).get("parameters", {})
             if not isinstance(given, dict) or set(given) - {"unload_dependents"}:
                 raise Refused(
                     400, f"{name} is loaded from the file that `edgeai serve` was told; send no parameters."
                 )
+            if not isinstance(given.get("unload_dependents", False), bool):
+                raise Refused(400, "unload_dependents is neither true nor false; send one, or nothing.")
             self._go_on(_done(changes[change](name), reply))
 
         return handle
