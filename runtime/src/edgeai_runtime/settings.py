@@ -17,7 +17,7 @@ from edgeai_runtime.errors import InputError
 from edgeai_runtime.monitor.rules import DEFAULTS, Rules, read_rules
 from edgeai_runtime.paths import Paths
 from edgeai_runtime.release.serving import Serving, read_serving
-from edgeai_runtime.strict import check_keys, hint, nearest
+from edgeai_runtime.strict import NUMBERS, check_keys, hint, nearest, of_kind, within
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -68,7 +68,6 @@ SETTINGS = (
 )
 _BY_KEY = {setting.key: setting for setting in SETTINGS}
 _TABLES = ("depot", "keep", "serve")
-_WORDS = {str: "a text", int: "a whole number", float: "a number", list: "a list of texts"}
 
 
 class Value(NamedTuple):
@@ -240,18 +239,17 @@ def _parsed(setting: Setting, text: str) -> Any:
 
 def _checked(setting: Setting, value: Any, where: str) -> Any:
     """The value as its kind. Raises InputError."""
-    kinds = {str: (str,), int: (int,), float: (int, float), list: (list, tuple)}[setting.kind]
-    good = isinstance(value, kinds) and not isinstance(value, bool)
+    of_kind(value, NUMBERS if setting.kind is float else setting.kind, where)
     if setting.kind is list:
-        good = good and all(isinstance(part, str) for part in value)
-    if not good:
-        raise InputError(f"{where} is {value!r}, expected {_WORDS[setting.kind]}; correct it.")
-    unknown = [part for part in value if part not in setting.known] if setting.known else []
-    if unknown:
-        raise InputError(f"{where}: '{unknown[0]}' is unknown; {hint(unknown[0], setting.known)}")
-    if setting.high and not setting.low <= value <= setting.high:
-        raise InputError(f"{where} is {value:g}, expected {setting.low:g} to {setting.high:g}; correct it.")
-    return tuple(value) if setting.kind is list else setting.kind(value)
+        if not all(isinstance(part, str) for part in value):
+            raise InputError(f"{where} is {value!r}, expected a list of texts; correct it.")
+        unknown = [part for part in value if part not in setting.known] if setting.known else []
+        if unknown:
+            raise InputError(f"{where}: '{unknown[0]}' is unknown; {hint(unknown[0], setting.known)}")
+        return tuple(value)
+    if setting.high:
+        within(value, setting.low, setting.high, where)
+    return setting.kind(value)
 
 
 def tables_of(settings: Settings, file: str) -> Dict[str, List[Dict[str, Any]]]:

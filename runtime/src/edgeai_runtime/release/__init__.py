@@ -8,7 +8,8 @@ from edgeai_runtime.release.parts import Blob, Pipeline, Recipe, Sample, Sets
 from edgeai_runtime.release.serving import AS_MEASURED, Serving, read_serving
 from edgeai_runtime.release.source import read_source
 from edgeai_runtime.release.tables import DEVICE_CLASSES, GATES
-from edgeai_runtime.release.values import check_schema, typed
+from edgeai_runtime.release.values import check_schema
+from edgeai_runtime.strict import typed
 
 __all__ = [
     "ANSWERS",

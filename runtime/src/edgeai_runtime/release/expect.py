@@ -8,8 +8,7 @@ from __future__ import annotations
 from typing import Any, List, Mapping, Sequence, Tuple, Union
 
 from edgeai_runtime.errors import InputError
-from edgeai_runtime.release.values import NUMBERS, typed
-from edgeai_runtime.strict import check_keys
+from edgeai_runtime.strict import NUMBERS, check_keys, typed
 
 # A text or a label; or, for a detector, every {"label": text, "box": [x1, y1, x2, y2]} in pixels.
 Expected = Union[str, Tuple[Mapping[str, Any], ...]]

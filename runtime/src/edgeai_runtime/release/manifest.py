@@ -13,8 +13,8 @@ from edgeai_runtime.release.expect import read_expected
 from edgeai_runtime.release.parts import Blob, Pipeline, Recipe, Sample, Sets
 from edgeai_runtime.release.serving import AS_MEASURED, Serving
 from edgeai_runtime.release.tables import described
-from edgeai_runtime.release.values import SCHEMA, check_schema, sha256_of, typed
-from edgeai_runtime.strict import check_keys
+from edgeai_runtime.release.values import SCHEMA, check_schema, sha256_of
+from edgeai_runtime.strict import check_keys, typed
 
 
 @dataclass(frozen=True)

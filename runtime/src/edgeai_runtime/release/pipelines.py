@@ -6,8 +6,7 @@ from typing import Any, Mapping, Sequence, Tuple
 
 from edgeai_runtime.errors import InputError
 from edgeai_runtime.release.parts import Pipeline
-from edgeai_runtime.release.values import NUMBERS, choice, typed
-from edgeai_runtime.strict import check_keys
+from edgeai_runtime.strict import NUMBERS, check_keys, choice, typed, within
 
 Parameters = Mapping[str, Tuple[Sequence[str], Sequence[str]]]
 
@@ -108,18 +107,13 @@ def _check_parameters(step: Mapping[str, Any], origin: str) -> None:
         if key in _CHOICES:
             choice(step, key, _CHOICES[key], origin)
         elif key in _WHOLE_NUMBERS:
-            _between(typed(step, key, int, origin), *_WHOLE_NUMBERS[key], f"{origin}: '{key}'")
+            within(typed(step, key, int, origin), *_WHOLE_NUMBERS[key], f"{origin}: '{key}'")
         elif key in _SHARES:
-            _between(typed(step, key, NUMBERS, origin), 0, 1, f"{origin}: '{key}'")
+            within(typed(step, key, NUMBERS, origin), 0, 1, f"{origin}: '{key}'")
         elif key in _TEXTS:
             typed(step, key, str, origin)
         elif key in _FLAGS:
             typed(step, key, bool, origin)
-
-
-def _between(value: float, lowest: int, highest: int, what: str) -> None:
-    if not lowest <= value <= highest:
-        raise InputError(f"{what} is {value}, expected {lowest} to {highest}; correct it.")
 
 
 def _check_together(step: Mapping[str, Any], origin: str) -> None:

@@ -6,8 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Dict, Mapping, Tuple, Union
 
 from edgeai_runtime.errors import InputError
-from edgeai_runtime.release.values import choice, typed
-from edgeai_runtime.strict import check_keys
+from edgeai_runtime.strict import check_keys, choice, typed, within
 
 AUTO, ON, OFF = "auto", "on", "off"
 LARGEST_BATCH = 1024
@@ -57,10 +56,7 @@ def read_serving(table: Mapping[str, Any], origin: str) -> Serving:
     given: Dict[str, Any] = {name: typed(table, name, int, origin) for name in _HIGHEST if name in table}
     for name, value in given.items():
         lowest = 1 if name in ("priority_levels", "default_priority") else 0
-        if not lowest <= value <= _HIGHEST[name]:
-            raise InputError(
-                f"{origin}: '{name}' is {value}, expected {lowest} to {_HIGHEST[name]}; correct it."
-            )
+        within(value, lowest, _HIGHEST[name], f"{origin}: '{name}'")
     batching = table.get("batching", AUTO)
     if batching not in (AUTO, OFF) and not _is_batch(batching):
         raise InputError(

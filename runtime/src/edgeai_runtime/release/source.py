@@ -15,8 +15,8 @@ from edgeai_runtime.release.manifest import Release
 from edgeai_runtime.release.parts import Blob, Sample, Sets
 from edgeai_runtime.release.tables import described
 from edgeai_runtime.release.tensors import split_model
-from edgeai_runtime.release.values import check_schema, typed
-from edgeai_runtime.strict import check_keys
+from edgeai_runtime.release.values import check_schema
+from edgeai_runtime.strict import check_keys, typed
 
 
 def read_source(directory: Path) -> Tuple[Release, Dict[str, Content]]:

@@ -9,8 +9,7 @@ from edgeai_runtime.errors import InputError
 from edgeai_runtime.release.parts import Recipe
 from edgeai_runtime.release.pipelines import read_pipeline
 from edgeai_runtime.release.serving import read_serving
-from edgeai_runtime.release.values import NUMBERS, choice, typed
-from edgeai_runtime.strict import check_keys
+from edgeai_runtime.strict import NUMBERS, check_keys, choice, typed, within
 
 DEVICE_CLASSES = ("industrial_pc", "jetson", "raspberry_pi")
 ENGINES = ("onnxruntime",)
@@ -83,8 +82,7 @@ def _recipe(table: Mapping[str, Any], origin: str) -> Recipe:
         raise InputError(
             f"{origin}: 'prune' is {recipe.prune}, expected a share from 0 to below 1; correct it."
         )
-    if not 1 <= recipe.threads <= 256:
-        raise InputError(f"{origin}: 'threads' is {recipe.threads}, expected 1 to 256; correct it.")
+    within(recipe.threads, 1, 256, f"{origin}: 'threads'")
     return recipe
 
 
@@ -92,11 +90,6 @@ def _gates(table: Mapping[str, Any], origin: str) -> Dict[str, float]:
     check_keys(table, ["exact_match"], [gate for gate in GATES if gate != "exact_match"], origin=origin)
     gates = {}
     for gate in table:
-        lowest, highest = GATES[gate]
-        value = float(typed(table, gate, NUMBERS, origin))
-        if not lowest <= value <= highest:
-            raise InputError(
-                f"{origin}: '{gate}' is {value:g}, expected {lowest:g} to {highest:g}; correct it."
-            )
-        gates[gate] = value
+        gates[gate] = float(typed(table, gate, NUMBERS, origin))
+        within(gates[gate], *GATES[gate], f"{origin}: '{gate}'")
     return gates
