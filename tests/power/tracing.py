@@ -172,13 +172,18 @@ class Tracer:
     def _collect(self) -> None:
         """Take note of what stopped or ended."""
         for pid in list(self._running):
-            try:
-                found, status = os.waitpid(pid, os.WNOHANG | _WALL)
-            except ChildProcessError:
-                self._running.discard(pid)
-                continue
-            if found:
-                self._note(found, status)
+            self._looked_at(pid)
+
+    def _looked_at(self, pid: int) -> bool:
+        """Whether there was something to take note of: that it stopped, or ended."""
+        try:
+            found, status = os.waitpid(pid, os.WNOHANG | _WALL)
+        except ChildProcessError:
+            self._running.discard(pid)
+            return True
+        if found:
+            self._note(found, status)
+        return bool(found)
 
     def _note(self, pid: int, status: int) -> None:
         if os.WIFSTOPPED(status):
@@ -216,11 +221,13 @@ class Tracer:
         others = self._running - held
         for other in others:
             self._ptrace(INTERRUPT, other, 0)
-        for other in others:
-            try:
-                self._note(*os.waitpid(other, _WALL))
-            except ChildProcessError:
-                self._running.discard(other)
+        while others:
+            # Not one after the other: the first thread of a process that was killed ends after all others.
+            for other in list(others):
+                if self._looked_at(other):
+                    others.discard(other)
+            if others:
+                signal.sigtimedwait([signal.SIGCHLD], 0.001)
 
     def _call(self, pid: int) -> Optional[Call]:
         info = ctypes.create_string_buffer(88)
