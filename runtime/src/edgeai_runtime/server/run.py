@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Callable, Dict, List, Optional, Sequence, Tuple
@@ -71,21 +72,10 @@ def run_generation(
     access = partial(open_access, *guards)
     tuning = Tuning(paths.tuning if listen_fds else None)
     load = partial(load_generation, directory, tuning)
-    at_once = not listen_fds or control_fd is None
-    _run(
-        _Process(
-            str(directory),
-            settings,
-            access,
-            load,
-            listen,
-            watch,
-            at_once,
-            control_fd,
-            probe_fd,
-            tuning=tuning,
-        )
-    )
+    process = _Process(str(directory), settings, access, load, listen, watch, tuning)
+    process.at_once = not listen_fds or control_fd is None
+    process.control_fd, process.probe_fd = control_fd, probe_fd
+    _run(process)
 
 
 def _settings_of(paths: Paths) -> Tuple[Settings, Optional[str]]:
@@ -120,8 +110,9 @@ def run_files(files: Sequence[Path], settings: Settings, uds: Optional[Path] = N
             return Watch(sampler, files[0].parent, settings.alarms)
 
         what = ", ".join(map(str, files))
-        load = served.load_all
-        _run(_Process(what, settings, access, load, listen, watch, files=served, uds=uds, tuning=tuning))
+        process = _Process(what, settings, access, served.load_all, listen, watch, tuning)
+        process.files, process.uds = served, uds
+        _run(process)
 
 
 def _kept_for_user() -> Tuning:
@@ -145,30 +136,23 @@ def _run(process: _Process) -> None:
     asyncio.run(process.live())
 
 
+@dataclass(eq=False)
 class _Process:
     """`what` names for people what is served; clients are answered `at_once`, or when the parent says so."""
 
-    def __init__(
-        self,
-        what: str,
-        settings: Settings,
-        access: Callable[[], Access],
-        load: Callable[[], Generation],
-        listen: Callable[[], List[socket.socket]],
-        watch: Callable[[Sampler], Watch],
-        at_once: bool = True,
-        control_fd: Optional[int] = None,
-        probe_fd: Optional[int] = None,
-        files: Optional[Files] = None,
-        uds: Optional[Path] = None,
-        tuning: Tuning = NOTHING_KEPT,
-    ) -> None:
-        self._tuning = tuning
-        self._what, self._settings, self._access = what, settings, access
-        self._files, self._uds = files, uds
-        self._load, self._listen, self._watch, self._at_once = load, listen, watch, at_once
-        self._control_fd, self._probe_fd = control_fd, probe_fd
-        self._control: Optional[Control] = None
+    what: str
+    settings: Settings
+    access: Callable[[], Access]
+    load: Callable[[], Generation]
+    listen: Callable[[], List[socket.socket]]
+    watch: Callable[[Sampler], Watch]
+    tuning: Tuning
+    at_once: bool = True
+    control_fd: Optional[int] = None
+    probe_fd: Optional[int] = None
+    files: Optional[Files] = None
+    uds: Optional[Path] = None
+    _control: Optional[Control] = field(default=None, init=False)
 
     async def live(self) -> None:
         loop = asyncio.get_running_loop()
@@ -176,8 +160,8 @@ class _Process:
         self._drain = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._drain.set)
-        if self._control_fd is not None:
-            self._control = await Control.open(self._control_fd, self._command)
+        if self.control_fd is not None:
+            self._control = await Control.open(self.control_fd, self._command)
         try:
             await self._serve()
             self._tell("drained")
@@ -187,7 +171,7 @@ class _Process:
         except Exception as error:
             _log.exception("the serving process met a mistake of its own")
             failure = BackendError(
-                f"{self._what}: the runtime made a mistake while serving it "
+                f"{self.what}: the runtime made a mistake while serving it "
                 f"({type(error).__name__}: {error}); please report it."
             )
             self._tell("failed", message=failure.message)
@@ -198,32 +182,32 @@ class _Process:
 
     async def _serve(self) -> None:
         # Sockets first: an address that is taken is known before the models are loaded.
-        listeners = self._listen()
+        listeners = self.listen()
         generation, batching = await self._loaded()
         sampler = Sampler({name: model.version for name, model in generation.models.items()})
-        watch = self._watch(sampler)
-        settings, access = self._settings, self._access()
+        watch = self.watch(sampler)
+        settings, access = self.settings, self.access()
         cache = Cache(round(settings["serve.cache_mb"] * 1e6)) if settings["serve.cache_mb"] else None
         body = round(settings["serve.body_mb"] * 1e6)
         limits = Limits(body=body, bodies=4 * body, connections=settings["serve.connections"])
-        app = App(generation, sampler, watch, batching, cache, limits, self._files, access)
+        app = App(generation, sampler, watch, batching, cache, limits, self.files, access)
         listening = Listening(listeners, app.answer, limits, access.tls)
         app.served.changed = partial(_changed, app, listening, watch)
         app.served.changed()
         tasks = [asyncio.get_running_loop().create_task(self._beat(sampler))] if self._control else []
         try:
-            if self._at_once:
+            if self.at_once:
                 # Before "ready" is said: a parent that reads it may connect at once.
                 self._accept.set()
                 listening.accept()
-            if self._probe_fd is not None:
-                listening.adopt(socket.socket(fileno=self._probe_fd))
+            if self.probe_fd is not None:
+                listening.adopt(socket.socket(fileno=self.probe_fd))
             address = address_of(listeners[0])
             self._tell("ready", address=address, warmup_ms=round(generation.warmup_ms, 1))
             if self._control is None:
                 models = ", ".join(generation.models) or "no model"
                 scheme = "https" if access.tls else "http"
-                also = f"{self._uds} and " if self._uds else ""
+                also = f"{self.uds} and " if self.uds else ""
                 print(f"edgeai serves {models} on {also}{scheme}://{address}", file=sys.stderr, flush=True)
             await _first(self._accept, self._drain)
             if not self._drain.is_set():
@@ -244,8 +228,8 @@ class _Process:
         # In a thread: whoever started us may change their mind while a large model loads.
         with ThreadPoolExecutor(max_workers=1) as thread:
             loop = asyncio.get_running_loop()
-            generation = await loop.run_in_executor(thread, self._load)
-            batching = await loop.run_in_executor(thread, _measure, generation, self._tuning)
+            generation = await loop.run_in_executor(thread, self.load)
+            batching = await loop.run_in_executor(thread, _measure, generation, self.tuning)
         release_freed_memory()
         return generation, batching
 
