@@ -42,9 +42,14 @@ def give_up(
     groups = [] if user is None else os.getgrouplist(user.pw_name, user.pw_gid)
 
     def in_child() -> None:
-        import ctypes  # here, where it takes no memory of the keeper's
+        try:
+            import ctypes  # here, where it takes no memory of the keeper's
 
-        libc = ctypes.CDLL(None)
+            libc = ctypes.CDLL(None)
+        except (ImportError, MemoryError, OSError):  # a Python without it, or a sandbox that it does not fit
+            if user is not None:
+                raise  # rather none than one with root's rights
+            return
         if user is not None:
             close_by_mounts(libc, closed, own)
             os.setgroups(groups)

@@ -63,6 +63,13 @@ def test_it_can_change_neither_state_nor_generations(device: Device) -> None:
     assert device.state()["current"] is None
 
 
+def test_where_python_cannot_ask_the_kernel_it_serves_all_the_same(device: Device) -> None:
+    device.write_generation(1)
+    device.start(first="import sys\nsys.modules['ctypes'] = None\n")
+    device.confirmed(1)
+    assert device.wait_answer(1).status == 200
+
+
 @pytest.mark.skipif(VERSION < 3, reason="this kernel's Landlock does not know of truncate(2)")
 def test_it_cannot_cut_the_state_short(device: Device) -> None:
     device.start()
