@@ -16,7 +16,12 @@ from toy import operators, picture, toy_model, write_model
 from edgeai_runtime.convert.optimize import optimize
 from edgeai_runtime.convert.prepare import finish, prepare
 from edgeai_runtime.convert.prune import prune
-from edgeai_runtime.convert.quantize import ImageReader, needs_reduced_range, quantize_static
+from edgeai_runtime.convert.quantize import (
+    ImageReader,
+    needs_reduced_range,
+    quantize_dynamic,
+    quantize_static,
+)
 from edgeai_runtime.errors import ConvertError
 from edgeai_runtime.release import Recipe
 
@@ -157,6 +162,17 @@ def test_calibration_reads_one_image_at_a_time_and_each_once(tmp_path: Path) -> 
 )
 def test_weights_keep_to_seven_bits_where_the_cpu_would_saturate(flags: list[str], reduced: bool) -> None:
     assert needs_reduced_range(frozenset(flags)) is reduced
+
+
+@pytest.mark.parametrize(
+    ("flags", "largest"), [(["sse2", "avx2"], 64), (["sse2", "avx_vnni"], 127)], ids=["no VNNI", "VNNI"]
+)
+def test_dynamic_weights_keep_to_them_too(tmp_path: Path, flags: list[str], largest: int) -> None:
+    source, target = tmp_path / "layer.onnx", tmp_path / "int8.onnx"
+    source.write_bytes(wide_layer())
+    quantize_dynamic(source, target, Recipe(quantize="dynamic"), flags, "toy")
+    weights = next(t for t in onnx.load(str(target)).graph.initializer if t.name == "w_quantized")
+    assert abs(numpy_helper.to_array(weights).astype(int)).max() == largest
 
 
 def with_header(data: bytes, ir_version: int, author: str = "toy") -> bytes:

@@ -15,7 +15,7 @@ from edgeai_runtime.release import Recipe, Release
 from edgeai_runtime.system_versions import system_versions
 
 # Raised whenever this package converts or measures differently.
-CONVERTER_VERSION = 1
+CONVERTER_VERSION = 2
 
 _CPUINFO = Path("/proc/cpuinfo")
 # x86 says "model name" and "flags"; arm64 says who made which part, and "Features".

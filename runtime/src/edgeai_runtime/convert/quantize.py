@@ -78,7 +78,7 @@ def quantize_static(
     _check_quantized(target, operators, name)
 
 
-def quantize_dynamic(source: Path, target: Path, recipe: Recipe, name: str) -> None:
+def quantize_dynamic(source: Path, target: Path, recipe: Recipe, cpu_flags: Iterable[str], name: str) -> None:
     """Write `source` with int8 weights, and activations quantized at each run.
 
     Raises ConvertError when the quantizer fails or finds nothing to quantize.
@@ -93,6 +93,7 @@ def quantize_dynamic(source: Path, target: Path, recipe: Recipe, name: str) -> N
         op_types_to_quantize=operators,
         # onnxruntime's ConvInteger knows uint8 weights with one zero point only.
         per_channel=recipe.per_channel and not convolves,
+        reduce_range=needs_reduced_range(frozenset(cpu_flags)),
         weight_type=quantization.QuantType.QUInt8 if convolves else quantization.QuantType.QInt8,
     )
     _check_quantized(target, operators, name)

@@ -81,7 +81,7 @@ def _make(
     if recipe.quantize == "none":
         optimize(start, made)
     elif recipe.quantize == "dynamic":
-        quantize_dynamic(start, made, recipe, name)
+        quantize_dynamic(start, made, recipe, cpu_flags, name)
     else:
         reader = _calibration(release, paths, prepared)
         quantize_static(start, made, recipe, reader, cpu_flags, name)
