@@ -219,6 +219,7 @@ def install_emulator() -> None:
             Path(directory).chmod(0o755)  # apt fetches as a user of its own
             sources = Path(directory, "sources.list")
             sources.write_text(f"{source}\n")
+            Path(directory, "lists", "partial").mkdir(parents=True)  # apt makes none outside of its own place
             options = [f"Dir::Etc::SourceList={sources}", "Dir::Etc::SourceParts=/dev/null"]
             options += [f"Dir::State::Lists={directory}/lists"]
         install([EMULATOR], options)
