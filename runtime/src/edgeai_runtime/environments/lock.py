@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Mapping, Tuple
 
 from edgeai_runtime.errors import InputError
-from edgeai_runtime.release import check_schema, typed
-from edgeai_runtime.strict import check_keys
+from edgeai_runtime.release import check_schema
+from edgeai_runtime.strict import check_keys, typed
 
 SCHEMA = 1
 

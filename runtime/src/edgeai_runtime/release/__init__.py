@@ -9,7 +9,6 @@ from edgeai_runtime.release.serving import AS_MEASURED, Serving, read_serving
 from edgeai_runtime.release.source import read_source
 from edgeai_runtime.release.tables import DEVICE_CLASSES, GATES
 from edgeai_runtime.release.values import check_schema
-from edgeai_runtime.strict import typed
 
 __all__ = [
     "ANSWERS",
@@ -34,5 +33,4 @@ __all__ = [
     "is_right",
     "read_serving",
     "read_source",
-    "typed",
 ]

@@ -124,21 +124,27 @@ class Inference:
         started = time.perf_counter()
         behind = body[size:]
         cache = self.cache if counted else None
+        answer: Optional[Tensors] = None
         if cache is not None:
             question = Question((self.model, asked.meta), (behind,))
             fingerprint = question.fingerprint()
-            if cache.knows(fingerprint):
+            answer = cache.find(question, fingerprint)
+            if answer is not None:
+                self.counts.hits += 1
+            elif cache.is_asked(fingerprint):
                 return False
-        try:
-            outcome = self.scheduler.at_once(asked.feeds(behind), counted)
-        except InputError:
-            return False
-        if isinstance(outcome, EdgeAIError):
-            return False
-        if cache is not None:
-            self.counts.misses += 1
-            cache.keep(question, fingerprint, outcome)
-        response = self.writer.write(outcome, asked)
+        if answer is None:
+            try:
+                outcome = self.scheduler.at_once(asked.feeds(behind), counted)
+            except InputError:
+                return False
+            if isinstance(outcome, EdgeAIError):
+                return False
+            answer = outcome
+            if cache is not None:
+                self.counts.misses += 1
+                cache.keep(question, fingerprint, answer)
+        response = self.writer.write(answer, asked)
         if counted:
             self.sampler.passed(self.counts, time.perf_counter() - started)
         reply(response)

@@ -63,9 +63,9 @@ class Cache:
         self._once: Set[int] = set()  # fingerprints
         self._once_earlier: Set[int] = set()
 
-    def knows(self, fingerprint: int) -> bool:
-        """Whether a question like this was answered, or is being answered."""
-        return fingerprint in self._entries or fingerprint in self._asked
+    def is_asked(self, fingerprint: int) -> bool:
+        """Whether a question like this is being answered."""
+        return fingerprint in self._asked
 
     def find(self, question: Question, fingerprint: int) -> Optional[Tensors]:
         """The answer that was given, or None."""

@@ -39,6 +39,7 @@ class Files:
         two of one name, and for wishes of a model that there is none of."""
         self.paths: Dict[str, Path] = {}
         self._execution, self._wishes, self._tuning = execution, wishes, tuning
+        self._fingerprints: Dict[str, str] = {}  # of the files as they were loaded
         self._took: Dict[Tuple[str, int], float] = {}  # MiB, by name and size of the file
         for path in files:
             if not path.is_file():
@@ -73,7 +74,8 @@ class Files:
 
         needed_mb = self._took.get((name, size), size / MIB)
         admit(name, needed_mb)  # what is far too large is not even read to the end
-        threads = self._execution.threads or self._tuning.threads(self._fingerprint(name))
+        fingerprint = self._fingerprints[name] = self._fingerprint(name)
+        threads = self._execution.threads or self._tuning.threads(fingerprint)
         loaded = load(threads) if threads else fitting(load)
         self._took[name, size] = loaded.memory_mb
         return loaded.model
@@ -89,7 +91,7 @@ class Files:
         try:
             for name in self.paths:
                 generation.models[name] = self.load(name)
-                generation.fingerprints[name] = self._fingerprint(name)
+                generation.fingerprints[name] = self._fingerprints[name]
         except BaseException:
             generation.close()
             raise

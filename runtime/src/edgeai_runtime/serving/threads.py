@@ -16,7 +16,7 @@ def fitting(load: Callable[[int], Loaded]) -> Loaded:
     """A model on as many threads as pay, of those there are cores for. `load` loads it for so many.
 
     One at a time is loaded: memory may not hold two. What is left open by its shapes gets one thread.
-    Raises what `load` raises; then none is loaded.
+    Raises what `load` raises, BackendError when the model does not answer.
     """
     loaded = load(1)
     sample = loaded.model.sample()
