@@ -8,10 +8,12 @@ BIN := $(VENV)/bin
 COLLECTION := .build/ansible_collections/edgeai/fleet
 export ORT_DISABLE_TELEMETRY := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Some images set it; then each of the many short-lived Pythons here would compile all that it imports anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup dev demo test lint sanity format test-runtime test-power test-power-sample test-switches \
 	test-transfer fuzz test-plugins test-example test-benchmarks test-collection test-integration test-demo test-hosts \
-	test-industrial-pc bench-serving changelog locks clean
+	test-industrial-pc bench-serving bench-convert changelog locks clean
 
 help: ## Say what can be typed
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -107,6 +109,9 @@ test-demo: setup ## Run the demo without a network and check its outcome
 
 bench-serving: setup ## Measure serving beside its peers (40 minutes; BENCH=--quick for one)
 	@$(BIN)/python -m benchmarks.serving $(BENCH)
+
+bench-convert: setup ## Measure what a conversion's search finds beside fixed ways (20 minutes)
+	@$(BIN)/python -m benchmarks.converting $(BENCH)
 
 changelog: dev ## Write CHANGELOG.md from the fragments
 	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/antsibull-changelog release --update-existing --refresh

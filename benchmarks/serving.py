@@ -160,10 +160,12 @@ class Bench:
                     self._void(f"{peer.title}, {row.name} in repeat {repeat + 1}: {loaded.errors}")
                 else:
                     add(row.name, requests_s=loaded.requests_s, p50_ms=loaded.p50_ms, p99_ms=loaded.p99_ms)
+            # What a crowd took may be given back when it is gone; all have the same time for it.
+            idle_percent = visited.idle_percent(plan.idle) if {"idle", "memory"} & set(about) else 0.0
+            if "idle" in about:
+                add("idle", idle_percent=idle_percent)
             if "memory" in about and plan.loads(peer, served.name):
                 add("memory", loaded_mb=visited.pss_mb())
-            if "idle" in about:
-                add("idle", idle_percent=visited.idle_percent(plan.idle))
         if "size" in about:
             add("size", size_mb=size_mb(*peer.installed(self._environments[peer.name])))
 

@@ -9,26 +9,19 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pythons import find_python
+from pythons import find_python, ready_environment
 
 REPO = Path(__file__).resolve().parent.parent
 CONTROLLERS = (("2.17", "3.11"), ("2.21", "3.13"))  # ansible-core, and a Python it runs on
 TESTS = ("pytest==9.2.0", "pytest-xdist")
 
 
-def ready_environment(release: str, version: str, python: str) -> Path:
-    """A venv with this ansible-core and pytest; made once."""
-    venv = REPO / ".venvs" / f"ansible-{release}"
-    marker = venv / ".complete"
+def environment(release: str, version: str, python: str) -> Path:
+    """The Python of a venv with this ansible-core and pytest."""
     packages = [f"ansible-core~={release}.0", *TESTS]
-    wanted = " ".join([*packages, version])
-    if not (marker.exists() and marker.read_text() == wanted):
-        print(f"Setting up ansible-core {release} on Python {version} …", flush=True)
-        subprocess.run([python, "-m", "venv", "--clear", str(venv)], check=True)
-        pip = [str(venv / "bin/python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*pip, *packages], check=True)
-        marker.write_text(wanted)
-    return venv
+    return ready_environment(
+        REPO / ".venvs" / f"ansible-{release}", python, packages, wanted=" ".join([*packages, version])
+    )
 
 
 def main() -> int:
@@ -38,7 +31,7 @@ def main() -> int:
         if python is None:
             skipped.append(f"ansible-core {release} (needs Python {version})")
         else:
-            pythons[f"ansible-core {release}"] = ready_environment(release, version, python) / "bin/python"
+            pythons[f"ansible-core {release}"] = environment(release, version, python)
     if not pythons:
         pythons["the ansible-core of .venv"] = Path(sys.executable)
     for name, interpreter in pythons.items():

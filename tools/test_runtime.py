@@ -8,38 +8,36 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pythons import find_python
+from pythons import find_python, ready_environment
 
 REPO = Path(__file__).resolve().parent.parent
-# Left out unless --all is given: what a disk or a bad runtime does to a device it does whatever the Python,
-# and between the oldest and the one most devices have there is nothing new to whole devices, whose tests take
-# minutes.
+# Left out unless --all is given. What a disk or a bad runtime does to a device it does whatever the Python.
 FAULTS = ("tests/faults", "tests/generations/test_bad_runtimes.py")
+# Of whole devices, whose tests take minutes, the oldest Python and the one most devices have show what there
+# is: 3.10 lies between them, and 3.13 serves by the same onnxruntime as 3.11. The search for a way to convert
+# is the same in all of them; what it tries is tried on each in tests/convert/test_any_model.py.
+DEVICES = (*FAULTS, "tests/generations", "tests/updates", "tests/convert/test_search.py")
 LEFT_OUT = {
     "3.8": FAULTS,
-    "3.10": (*FAULTS, "tests/generations", "tests/keeper", "tests/updates"),
+    "3.10": (*DEVICES, "tests/keeper"),
     "3.11": (),
-    "3.13": FAULTS,
+    "3.13": DEVICES,  # but not the keeper's, which runs on the system's Python: this is the newest
 }
 VERSIONS = tuple(LEFT_OUT)  # JetPack 5; JetPack 6, Ubuntu 22.04; Debian 12; Debian 13
 
 
-def ready_environment(version: str, python: str) -> Path:
-    """A venv with the target's locked wheels and pytest; made once for each content of the lock."""
+def environment(version: str, python: str) -> Path:
+    """The Python of a venv with the target's locked wheels, pytest and the runtime as it stands here."""
     lock = REPO / f"runtime/locks/{platform.machine()}-cp{version.replace('.', '')}-cpu.txt"
-    venv = REPO / ".venvs" / version
-    marker = venv / ".complete"
     beside = REPO / "runtime/tests/requirements.txt"
-    wanted = "".join(path.read_text() for path in (lock, beside, REPO / "runtime/pyproject.toml"))
-    if not (marker.exists() and marker.read_text() == wanted):
-        print(f"Setting up Python {version} with {lock.name} …", flush=True)
-        subprocess.run([python, "-m", "venv", "--clear", str(venv)], check=True)
-        pip = [str(venv / "bin/python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*pip, "--no-deps", "--require-hashes", "-r", str(lock)], check=True)
-        subprocess.run([*pip, "-r", str(beside)], check=True)
-        subprocess.run([*pip, "--no-deps", "--editable", str(REPO / "runtime")], check=True)
-        marker.write_text(wanted)
-    return venv
+    return ready_environment(
+        REPO / ".venvs" / version,
+        python,
+        ["--no-deps", "--require-hashes", "-r", str(lock)],
+        ["-r", str(beside)],
+        ["--no-deps", "--editable", str(REPO / "runtime")],
+        wanted="".join(path.read_text() for path in (lock, beside, REPO / "runtime/pyproject.toml")),
+    )
 
 
 def main() -> int:
@@ -51,20 +49,21 @@ def main() -> int:
         if python is None:
             skipped.append(version)
             continue
-        venv = ready_environment(version, python)
+        interpreter = environment(version, python)
         print(f"== runtime tests on Python {version}", flush=True)
         result = subprocess.run(
             [
-                str(venv / "bin/python"),
+                str(interpreter),
                 "-m",
                 "pytest",
+                "-rs",  # what was not run says why, such as tests/gpu where no GPU is
                 "--numprocesses",
                 str(2 * (os.cpu_count() or 1)),  # half of the time they wait for keepers and servers
                 *(f"--ignore={path}" for path in (() if everything else LEFT_OUT[version])),
                 *arguments,
             ],
             cwd=REPO / "runtime",
-            env={**os.environ, "ORT_DISABLE_TELEMETRY": "1", "PYTHONDONTWRITEBYTECODE": "1"},
+            env={**os.environ, "ORT_DISABLE_TELEMETRY": "1"},
             check=False,
         )
         if result.returncode:

@@ -79,6 +79,15 @@ def labels(seed: str, count: int, *, wide_every: int = 0, conditions: Conditions
     return [label(f"{seed}/{i}", is_wide=i in wide_ones, conditions=conditions) for i in range(count)]
 
 
+def both_ways(seed: str, count: int) -> list[Label]:
+    """`count` labels as they were photographed and turned by half; their text is "0" or "180"."""
+    pictures = []
+    for upright in labels(seed, count):
+        turned = _png(Image.open(io.BytesIO(upright.png)).transpose(Image.Transpose.ROTATE_180))
+        pictures += [Label("0", upright.png, upright.wide), Label("180", turned, upright.wide)]
+    return pictures
+
+
 def lens_cap(seed: str) -> bytes:
     """A PNG as the camera takes it with the lens cap on: black, but for the sensor's own noise."""
     rng = random.Random(seed)  # noqa: S311 - repeatable is what is wanted

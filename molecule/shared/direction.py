@@ -7,7 +7,6 @@ answers are known.
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Dict, List
 
@@ -15,14 +14,12 @@ import numpy as np
 import onnx
 from make_releases import fetch_model, json_lines, labelled_set, write_tree
 from onnx import helper, numpy_helper
-from PIL import Image
-from render import Label, labels
+from render import Label, both_ways
 
 MODEL = "rapidocr/models/ch_ppocr_mobile_v2.0_cls_mobile.onnx"
 MODEL_SHA256 = "e47acedf663230f8863ff1ab0e64dd2d82b838fceb5957146dab185a89d6215c"
 CLASSES = ("raspberry_pi", "jetson")
 RECIPES = {"1.0.0": "", "1.1.0": "per_channel = true"}  # by version
-UPRIGHT, UPSIDE_DOWN = "0", "180"  # as rapidocr calls them
 
 RELEASE_TOML = """\
 schema = 1
@@ -71,7 +68,7 @@ def write_releases(parent: Path, cache: Path) -> None:
             text += f'\n[recipes.{device_class}]\nengine = "onnxruntime"\nquantize = "static"\n{recipe}\n'
         files = {
             "release.toml": text.encode(),
-            "labels.txt": f"{UPRIGHT}\n{UPSIDE_DOWN}\n".encode(),
+            "labels.txt": b"0\n180\n",
             "model.onnx": model,
             **calibration_set(both_ways("calibration", 4)),
             **labelled_set("selection", both_ways("selection", 6)),
@@ -83,19 +80,6 @@ def write_releases(parent: Path, cache: Path) -> None:
 def upside_down() -> bytes:
     """A label in no set of a release, turned by half."""
     return both_ways("in use", 1)[1].png
-
-
-def both_ways(seed: str, count: int) -> List[Label]:
-    """`count` labels as they were photographed and turned by half, with what they are as their text."""
-    pictures = []
-    for label in labels(seed, count):
-        turned = io.BytesIO()
-        Image.open(io.BytesIO(label.png)).transpose(Image.Transpose.ROTATE_180).save(turned, "PNG")
-        pictures += [
-            Label(UPRIGHT, label.png, label.wide),
-            Label(UPSIDE_DOWN, turned.getvalue(), label.wide),
-        ]
-    return pictures
 
 
 def calibration_set(pictures: List[Label]) -> Dict[str, bytes]:

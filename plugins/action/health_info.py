@@ -23,6 +23,9 @@ def sentence(health: Answer) -> str:
     """The report in one line."""
     models = ", ".join(f"{name} {version}" for name, version in sorted(health.get("models", {}).items()))
     reason = f" ({health['reason']})" if health.get("reason") else ""
+    why = health.get("condition_reason")
+    condition = f"; {health.get('condition')}: {why}" if why else ""
     return (
-        f"generation {health.get('generation')} with {models or 'no model'}: {health.get('verdict')}{reason}"
+        f"generation {health.get('generation')} with {models or 'no model'}: "
+        f"{health.get('verdict')}{reason}{condition}"
     )

@@ -20,5 +20,13 @@ class ActionModule(DeviceCommand):
     def conclude(self, parameters: Dict[str, Any]) -> Dict[str, Any]:
         root, name, version = parameters["root"], parameters["name"], parameters["version"]
         would = f"would convert {name} {version} for this device"
-        answer = self.ask_to_change(root, "convert", name, version, would=would)
-        return result_of(answer, f"{name} {version} is converted for this device", root)
+        answer = self.ask_for_long(root, "convert", name, version, would=would)
+        result = result_of(answer, f"{name} {version} is converted for this device", root)
+        if result.get("differs"):
+            for side, place in (("before", 0), ("after", 1)):
+                fields = [
+                    f"{field}: {values[place]}\n" for field, values in sorted(result["differs"].items())
+                ]
+                result["diff"][side] = "".join(fields)
+                result["diff"][f"{side}_header"] = ("the last conversion", "this one")[place]
+        return result

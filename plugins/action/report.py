@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional
 
 from ansible.plugins.action import ActionBase
+from ansible_collections.edgeai.fleet.plugins.plugin_utils.picture import picture
 from ansible_collections.edgeai.fleet.plugins.plugin_utils.text import table
 
 
@@ -44,6 +45,11 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+                for row in rows:
+                    candidates = (row.get("details") or {}).get("table") or ()
+                    if len(candidates) > 1:  # there was something to choose from
+                        drawn = picture(f"{arguments['title']} on {row['device']}", candidates)
+                        path.with_name(f"{path.stem}-{row['device']}.svg").write_text(drawn, encoding="utf-8")
             except OSError as error:
                 said = f"{path}: the report cannot be written ({error.strerror}); choose another report_dir."
                 return {**result, "failed": True, "msg": f"{text}\n\n{said}"}

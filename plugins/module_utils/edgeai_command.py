@@ -48,6 +48,11 @@ def understand(command: Sequence[str], status: int, stdout: str, stderr: str) ->
             kind="no_answer",
             details={"stderr": stderr[-4000:]},
         )
+    return accept(answer)
+
+
+def accept(answer: Answer) -> Answer:
+    """The answer itself; raises Refused where it is the sentence of a failure."""
     if not answer["ok"]:
         refusal = answer.get("error") or {}
         raise Refused(

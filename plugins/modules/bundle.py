@@ -50,6 +50,12 @@ options:
     type: list
     elements: path
     default: []
+  conversions:
+    description:
+      - A directory of what devices converted, as M(edgeai.fleet.conversion) brings it. Devices of the very
+        same fingerprint may take it from the depot, where C(runtime_depot_conversions) allows it.
+      - What belongs to no release of O(releases) is left out.
+    type: path
   controllers:
     description:
       - Machines to pack what sets a bare controller up, such as V(x86_64-cp311), by their processor and the
@@ -180,6 +186,7 @@ def main() -> None:
             targets={"type": "list", "elements": "str", "required": True},
             wheels={"type": "dict", "default": {}},
             releases={"type": "list", "elements": "path", "default": []},
+            conversions={"type": "path"},
             controllers={"type": "list", "elements": "str", "default": []},
             expires_days={"type": "int", "default": 365},
             debian={"type": "list", "elements": "str", "default": []},
@@ -202,6 +209,7 @@ def main() -> None:
         words += ["--wheels", f"{target}={os.path.abspath(directory)}"]
     for release in params["releases"]:
         words += ["--release", os.path.abspath(release)]
+    words += ["--conversions", os.path.abspath(params["conversions"])] if params["conversions"] else []
     for machine in params["controllers"]:
         words += ["--controller", machine]
     words += ["--expires-days", str(params["expires_days"])]

@@ -98,6 +98,9 @@ health:
       description: C(good), C(degraded) when an alarm stands, or C(failing) when nothing serves or half of the
         last minute's requests failed.
       type: str
+    condition_reason:
+      description: What makes it so; none while it is good.
+      type: str
     recent_errors:
       description: The last requests that were answered with an error, newest first; C(time), C(model),
         C(status), C(cause) and, for the same one again and again, C(count).

@@ -12,6 +12,8 @@ short_description: Convert a release's model on the device it is for
 description:
   - Lets the device convert the model of a fetched release by the recipe of its class, measure the candidates
     and keep the best. Nothing that runs is touched.
+  - It runs as a job on the device, shows what it does while it does it, and goes on while the connection is
+    lost; for five minutes it is tried to reach the device again.
 author: The edgeai.fleet authors (@edgeai-fleet)
 extends_documentation_fragment:
   - edgeai.fleet.device
@@ -66,19 +68,27 @@ artifact:
   type: str
   returned: success
 quality:
-  description: Share of the selection set answered exactly.
+  description: Of the answers to the selection set, from 0 to 1, as the release's gate of quality measures it.
   type: float
   returned: success
 p50_ms:
-  description: Median time of one inference in milliseconds.
+  description: Median time of one sample in milliseconds.
   type: float
   returned: success
 size:
   description: Size of the converted model in bytes.
   type: int
   returned: success
+differs:
+  description:
+    - What is not as it was when the release's model was last converted on the device, then and now, by field.
+    - With C(--diff) it is shown.
+  type: dict
+  returned: success
 table:
-  description: The candidates that were measured.
+  description:
+    - The candidates, each with C(candidate), C(quality), C(p50_ms), C(p99_ms), C(samples), C(size) in bytes,
+      C(verdict) and C(why).
   type: list
   elements: dict
   returned: success

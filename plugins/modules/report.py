@@ -47,7 +47,10 @@ options:
     elements: str
     default: [confirmed]
   path:
-    description: A file on the controller for the same as JSON.
+    description:
+      - A file on the controller for the same as JSON.
+      - Beside it C(NAME-DEVICE.svg) shows the candidates of each row whose C(details) have a conversion's
+        C(table) of several.
     type: path
 """
 

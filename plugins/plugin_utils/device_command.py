@@ -11,16 +11,20 @@ from __future__ import annotations
 
 import posixpath
 import shlex
+import time
 from typing import Any, ClassVar, Dict, Optional
 
+from ansible.errors import AnsibleConnectionFailure
 from ansible_collections.edgeai.fleet.plugins.module_utils.edgeai_command import (
     Answer,
     Refused,
+    accept,
     device_argument_spec,
     understand,
 )
 from ansible_collections.edgeai.fleet.plugins.plugin_utils.device_action import DeviceAction, Result
 
+PATIENCE_S, RETRY_S = 300.0, 5.0  # for a connection that was lost in the middle of a job
 NOT_THERE = (126, 127)  # what a shell says of a program that cannot be run, or is not there (POSIX 2.8.2)
 
 
@@ -31,6 +35,7 @@ class DeviceCommand(DeviceAction):
     RULES: ClassVar[Dict[str, Any]] = {}
 
     def work(self, task_vars: Dict[str, Any]) -> Result:
+        self._name = str(task_vars.get("inventory_hostname", "the device"))
         _result, parameters = self.validate_argument_spec(
             argument_spec=device_argument_spec(**self.OPTIONS), **self.RULES
         )
@@ -44,7 +49,7 @@ class DeviceCommand(DeviceAction):
         raise NotImplementedError
 
     def ask(self, root: str, *arguments: str) -> Optional[Answer]:
-        """The answer to `edgeai ARGUMENTS`, with --check in check mode; raises Refused.
+        """The answer to `edgeai ARGUMENTS`; raises Refused.
 
         None in check mode on a device that has no `edgeai` yet.
         """
@@ -61,6 +66,36 @@ class DeviceCommand(DeviceAction):
                 kind="not_provisioned",
             )
         return understand(command, done["rc"], done["stdout"], done["stderr"])
+
+    def ask_for_long(self, root: str, *arguments: str, would: str) -> Answer:
+        """As `ask_to_change`, for a command that takes minutes: it goes on while the connection is lost, and
+        what it tells meanwhile is shown."""
+        if self._task.check_mode:
+            return self.ask_to_change(root, *arguments, would=would)
+        try:
+            started = self.ask(root, "job", "start", *arguments) or {}
+        except Refused as refused:
+            if refused.failure["kind"] != "no_answer":
+                raise
+            return self.ask_to_change(root, *arguments, would=would)  # a runtime that knows no jobs yet
+        lost_since: Optional[float] = None
+        told: Answer = {"answer": None, "next": 0}
+        while told["answer"] is None:
+            try:
+                after = str(told["next"])
+                told = self.ask(root, "job", "wait", "--after", after, str(started["job"])) or told
+            except AnsibleConnectionFailure:
+                lost_since = lost_since or time.monotonic()
+                if time.monotonic() - lost_since > PATIENCE_S:
+                    raise
+                self._display.vv(f"{self._name}: the connection was lost; trying again in {RETRY_S} s")
+                time.sleep(RETRY_S)
+                self._connection.reset()
+                continue
+            lost_since = None
+            for sentence in told["sentences"]:
+                self._display.display(f"    [{self._name}] {sentence}")
+        return accept(told["answer"])
 
     def ask_to_change(self, root: str, *arguments: str, would: str) -> Answer:
         """As `ask`, for a command that knows --check; `would` is said where nobody can predict."""

@@ -20,6 +20,7 @@ BUNDLE = frozenset(
     {
         "bundle_cache_dir",
         "bundle_controllers",
+        "bundle_conversions",
         "bundle_debian",
         "bundle_debian_packages",
         "bundle_debian_refresh",

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -66,3 +67,29 @@ def test_alarms_are_shown_and_acknowledged(
     assert shown.count("anna") == 2  # who has acknowledged what stands, and when
     assert main([*root, "alarms", "acknowledge", "dsk"]) == 1
     assert "There is no alarm 'dsk'; standing are: under_voltage." in capsys.readouterr().err
+
+
+def test_that_no_alarm_stands_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--root", str(tmp_path), "alarms", "show"]) == 0
+    assert capsys.readouterr().out == "No alarm stands.\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "soak --seconds nan",
+        "trial --environment abc --deadline 0",
+        "update apply --seconds -1",
+        "report make --output report.json --days 1e300",
+        "environment build --lock-sha256 abc --depot http://d --rate-limit inf",
+        "bundle certificate --name depot --keys k --days -3",
+        "bench --concurrency 1,100000",
+        "alarms show --last 0",
+        "serve --generation g --listen-fd=-1",
+    ],
+)
+def test_a_number_that_means_nothing_is_wrong_usage(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(words.split())
+    assert exit_.value.code == 2
+    assert re.search(r" is no (whole )?number from [0-9.]+ to \d+$", capsys.readouterr().err)

@@ -29,6 +29,7 @@ printf '%s\\n' "${COMPREPLY[@]}"
         (["report", ""], ["make", "key", "check"]),
         (["--root", "/srv", "report", "make", "--o"], ["--output"]),
         (["serve", "--gen"], ["--generation"]),
+        (["status", "--u"], ["--url", "--uds"]),
         (["completion", ""], [""]),  # none of ours: the shell offers files
         (["serve", "m"], [""]),
     ],

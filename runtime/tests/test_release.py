@@ -12,11 +12,12 @@ from typing import Any, Callable, Dict
 
 import pytest
 
+from edgeai_runtime.authoring.check import read
 from edgeai_runtime.errors import InputError
-from edgeai_runtime.release import Blob, Release, Serving, is_right, read_source
-from edgeai_runtime.release.parts import Recipe
+from edgeai_runtime.release import QUALITIES, Blob, Release, Serving, is_right, read_source
 from edgeai_runtime.release.pipelines import POST_OPERATIONS, PRE_OPERATIONS
-from edgeai_runtime.release.tables import ENGINES, GATES, QUANTIZERS
+from edgeai_runtime.release.recipe import ENGINES, QUANTIZERS, Recipe
+from edgeai_runtime.release.tables import GATES
 
 sys.path.append(str(Path(__file__).parent / "bundle"))
 
@@ -36,9 +37,9 @@ def edit(source: Path, old: str, new: str) -> None:
 
 
 def refused(source: Path) -> str:
-    """The sentence `read_source` refuses the directory with."""
+    """The sentence the directory is refused with."""
     with pytest.raises(InputError) as caught:
-        read_source(source)
+        read(source)
     assert "\n" not in caught.value.message
     return caught.value.message
 
@@ -60,7 +61,7 @@ def test_the_page_on_releases_shows_one_and_names_all_there_is(source: Path) -> 
     assert shown
     (source / "release.toml").write_text(shown[1], encoding="utf-8")
     release, _files = read_source(source)
-    assert release.gates.keys() == GATES.keys()
+    assert set(GATES) - set(QUALITIES) <= release.gates.keys()
     for name in (*GATES, *PRE_OPERATIONS, *POST_OPERATIONS, *ENGINES, *QUANTIZERS, *vars(Recipe())):
         assert f"`{name}`" in page
 
@@ -104,6 +105,17 @@ def test_a_device_class_without_a_recipe_is_told_which_have_one(source: Path) ->
         ("schema = 1", "schema = 2", "schema is 2, this runtime reads 1"),
         ('description = "', 'decription = "', "unknown key 'decription'; did you mean 'description'"),
         ("[gates]", "[gate]", "unknown key 'gate'; did you mean 'gates'"),
+        (
+            "exact_match = 0.95",
+            "exact_match = 0.95\ntop_k = 1.0",
+            r"\[gates\]: exact_match and top_k says how good answers must be, expected exactly one of",
+        ),
+        ("exact_match = 0.95", "", r"\[gates\]: nothing says how good answers must be"),
+        (
+            "exact_match = 0.95",
+            "mean_average_precision = 0.5",
+            "mean_average_precision cannot be measured where the sample .* expects a text",
+        ),
         ("exact_match", "exact_mach", r"\[gates\]: unknown key 'exact_mach'; did you mean 'exact_match'"),
         ("0.95", "95", r"'exact_match' is 95, expected 0 to 1"),
         ("0.95", '"high"', "'exact_match' is 'high', expected a number"),
@@ -119,10 +131,24 @@ def test_a_device_class_without_a_recipe_is_told_which_have_one(source: Path) ->
             r"\[recipes\]: unknown key 'rasberry_pi'; did you mean 'raspberry_pi'",
         ),
         ('"static"', '"statics"', "'quantize' is 'statics', expected one of none, dynamic, static"),
-        ('"onnxruntime"', '"tensorflow"', "'engine' is 'tensorflow', expected one of onnxruntime"),
+        ('"onnxruntime"', '"tensorflow"', "'engine' is 'tensorflow', expected one of onnxruntime, tensorrt"),
+        (
+            '"onnxruntime"',
+            '"tensorrt"\ncalibrate = "entropy"',
+            "'calibrate' = 'entropy' says nothing to Tens",
+        ),
         ('"static"', '"static"\nprune = 1.0', "'prune' is 1.0, expected a share from 0 to below 1"),
-        ('"static"', '"static"\nthreads = 0', "'threads' is 0, expected 1 to 256"),
+        ('"static"', '"static"\nthreads = 257', "'threads' is 257, expected 0 to 256"),
         ('"static"', '"static"\nper_channel = 1', "'per_channel' is 1, expected true or false"),
+        ('"static"', '"static"\nkeep_fp32 = 2', "'keep_fp32' is 2.0, expected a share from 0 to below 1"),
+        ('"static"', '"static"\ncalibrate = "max"', "expected one of minmax, percentile, entropy"),
+        ('"static"', '"static"\nprecision = "fp16"', "'precision' says nothing with quantize = \"static\""),
+        ('"static"', '"dynamic"\nactivations = "int8"', "'activations' says nothing with quantize = \"dynam"),
+        (
+            'quantize = "static"',
+            'strategy = "auto"\nways = ["int8"]',
+            "'ways' names int8, expected some of fp32",
+        ),
         ('"static"', '"static"\noperators = [1]', "'operators' is \\[1\\], expected names"),
         (
             'op = "decode"',
@@ -228,7 +254,10 @@ def test_a_detectors_samples_expect_boxes(source: Path) -> None:
         ([{"label": "A", "box": [0, 0, 1]}], r"'box' is \[0, 0, 1\], expected \[left, top, right, bottom\]"),
         ([{"label": "A", "box": [5, 0, 1, 1]}], r"'box' is \[5, 0, 1, 1\]"),
         ([["A", 0, 0, 1, 1]], r"\['A', 0, 0, 1, 1\] is no "),
-        (7, "'expect' is 7, expected text or a list of"),
+        (7, "'expect' is 7, expected text, a list of"),
+        ({}, "'expect' is {}, expected text, a list of"),
+        ({"y": 1}, "'y' of 'expect' is no list of numbers, booleans or texts"),
+        ({"y": [[1, None]]}, "'y' of 'expect' is no list of numbers, booleans or texts"),
     ],
 )
 def test_a_mistake_in_expected_boxes_is_named(source: Path, value: Any, sentence: str) -> None:
@@ -252,10 +281,58 @@ def test_a_mistake_in_expected_boxes_is_named(source: Path, value: Any, sentence
         (BOXES, {"boxes": [2, 2, 30, 40], "label": ["A"]}, False),
         (BOXES, {"boxes": [0, 0, 5, 2, 2, 2, 30, 40], "label": ["B", "A"]}, False),
         (BOXES, {"boxes": [2, 2, 30, 40, 1, 2, 30, 40], "label": ["A", "A"]}, False),
+        ({"y": [[1.0], [2.0]], "z": [True]}, {"y": [1.01, 2.0], "z": [True]}, True),
+        ({"y": [[1.0], [2.0]], "z": [True]}, {"y": [1.03, 2.0], "z": [True]}, False),
+        ({"y": [100]}, {"y": [101]}, False),
+        ({"y": ["a"]}, {}, False),
     ],
 )
 def test_an_answer_is_right_when_it_is_all_that_is_expected(expected: Any, answer: Any, right: bool) -> None:
     assert is_right(expected, answer) is right
+
+
+def without_a_pipeline(source: Path, sample: bytes, value: Any = None) -> None:
+    """A release whose model takes and gives tensors."""
+    edit(source, '[{ op = "decode" }, { op = "layout", color = "BGR", order = "NCHW" }]', "[]")
+    edit(source, '[{ op = "ctc_text" }]', "[]")
+    for name in ("selection", "golden"):
+        line = {"file": f"{name}.json", "expect": {"y": [1.0]} if value is None else value}
+        (source / f"{name}.jsonl").write_text(json.dumps(line))
+        (source / f"{name}.json").write_bytes(sample + b" " * len(name))
+    edit(source, 'calibration = "calibration.jsonl"', "")
+    edit(source, '"static"', '"none"')
+
+
+REQUEST = b'{"inputs": [{"name": "x", "datatype": "FP32", "shape": [1], "data": [0.5]}]}'
+
+
+def test_without_a_pipeline_a_sample_is_a_request_that_expects_outputs(source: Path) -> None:
+    without_a_pipeline(source, REQUEST)
+    edit(source, "exact_match", "agreement")
+    release, files = read_source(source)
+    assert (release.quality, release.sets.golden[0].expect) == ("agreement", {"y": [1.0]})
+    assert Release.from_json(release.to_json(), "manifest") == release
+    assert source / "golden.json" in files.values()
+
+
+@pytest.mark.parametrize(
+    ("sample", "value", "sentence"),
+    [
+        (b"\x89PNG\r\n\x1a\n", None, r"selection\.json is no V2 inference request in JSON, .* is not JSON"),
+        (b"{}", None, r"selection\.json is no V2 inference request in JSON, .* 'inputs' is missing"),
+        (REQUEST, "AB", "answers with the model's own outputs; expect an object of values by output"),
+    ],
+)
+def test_without_a_pipeline_other_samples_are_refused(
+    source: Path, sample: bytes, value: Any, sentence: str
+) -> None:
+    without_a_pipeline(source, sample, value)
+    assert re.search(sentence, refused(source))
+
+
+def test_a_pipeline_takes_images_alone(source: Path) -> None:
+    (source / "golden" / "0.png").write_bytes(REQUEST)
+    assert re.search(r"0\.png is no PNG or JPEG image", refused(source))
 
 
 def share_an_image(source: Path) -> None:
@@ -293,7 +370,7 @@ def remove_the_toml(source: Path) -> None:
 @pytest.mark.parametrize(
     ("mistake", "sentence"),
     [
-        (share_an_image, "the calibration and golden sets share 1 image: golden/0.png;"),
+        (share_an_image, "the calibration and golden sets share 1 sample: golden/0.png;"),
         (empty_the_golden_set, "the golden set is empty"),
         (lose_an_image, "golden.jsonl, line 2: the file golden/1.png is missing"),
         (break_a_line, 'golden.jsonl, line 1: this is no JSON object, expected {"file"'),
@@ -324,7 +401,7 @@ def test_a_manifest_with_a_mistake_names_where_it_came_from(source: Path) -> Non
             "depot, model: '../../etc/passwd' is no sha256",
         ),
         ({"sets": {**manifest["sets"], "golden": []}}, "depot: the golden set is empty"),
-        ({"sets": {**manifest["sets"], "golden": manifest["sets"]["selection"]}}, "sets share 2 images"),
+        ({"sets": {**manifest["sets"], "golden": manifest["sets"]["selection"]}}, "sets share 2 samples"),
     ):
         with pytest.raises(InputError, match=sentence):
             Release.from_json(spoil({**manifest, **change}), "depot")

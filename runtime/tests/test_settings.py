@@ -1,5 +1,7 @@
 import json
+import os
 from pathlib import Path
+from typing import List
 
 import pytest
 
@@ -29,7 +31,7 @@ def _write(root: Path, text: str) -> Paths:
 def test_a_device_knows_who_it_is(tmp_path: Path) -> None:
     device = load_device(_write(tmp_path, GOOD))
     assert (device.name, device.device_class, device.line) == ("line1-pi", "raspberry_pi", "line-1")
-    assert (device.depot_url, device.http, device.threads) == ("http://127.0.0.1:9000", "127.0.0.1:9001", 1)
+    assert (device.depot_url, device.http, device.threads) == ("http://127.0.0.1:9000", "127.0.0.1:9001", 0)
 
 
 def test_a_device_knows_its_depots_mirrors_and_what_it_may_take(tmp_path: Path) -> None:
@@ -109,6 +111,19 @@ class TestWhereASettingComesFrom:
         (model,) = told["models"]
         assert (model["model"], model["batching"], model["cache"]) == ("reader", "off", "auto")
 
+    def test_is_shown_of_serving_by_hand_where_no_device_was_made(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("EDGEAI_SERVE_THREADS", "3")
+        assert main(["--root", str(tmp_path), "--json", "config"]) == 0
+        told = json.loads(capsys.readouterr().out)
+        (sentence,) = told["actions"]
+        assert sentence.startswith(f"There is no {Paths(tmp_path).device_toml}: ")
+        rows = {row["setting"]: (row["value"], row["from"]) for row in told["settings"]}
+        assert rows["serve.threads"] == (3, "environment")
+        assert rows["serve.http"] == ("127.0.0.1:8080", "default")
+        assert {row["from"] for row in told["alarms"]} == {"default"}
+
     def test_is_the_environment_on_a_device_too(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -129,6 +144,7 @@ class TestWhereASettingComesFrom:
             'schema = 1\n[serve]\nproviders = ["gpu"]\n',
             r"'providers': 'gpu' is unknown; did you mean 'cpu'\?",
         ),
+        ('schema = 1\n[serve]\nhttp = ""\n', r"\[serve\]: 'http': '' is no address to serve on"),
     ],
 )
 def test_a_wrong_file_is_refused_in_one_sentence(tmp_path: Path, text: str, sentence: str) -> None:
@@ -146,6 +162,10 @@ def test_a_wrong_file_is_refused_in_one_sentence(tmp_path: Path, text: str, sent
         ("EDGEAI_KEEP_XYZ", "1", "is no setting; `edgeai config` shows the settings"),
         ("EDGEAI_SERVE_THREADS", "many", "EDGEAI_SERVE_THREADS is 'many', expected a whole number"),
         ("EDGEAI_SERVE_CACHE_MB", "-1", "EDGEAI_SERVE_CACHE_MB is -1, expected 0 to 1e"),
+        ("EDGEAI_SERVE_CACHE_MB", "nan", "EDGEAI_SERVE_CACHE_MB is nan, expected 0 to 1e"),
+        ("EDGEAI_SERVE_HTTP", "", "EDGEAI_SERVE_HTTP: '' is no address to serve on"),
+        ("EDGEAI_SERVE_HTTP", "[]:80", r"'\[\]:80' is no address to serve on"),
+        ("EDGEAI_SERVE_HTTP", "localhost:8²", "'localhost:8²' is no address to serve on"),
     ],
 )
 def test_a_wrong_variable_is_refused_in_one_sentence(variable: str, text: str, sentence: str) -> None:
@@ -163,3 +183,29 @@ def test_what_is_written_of_the_settings_names_all_of_them() -> None:
     for setting in SETTINGS:
         if setting.default is not None:
             assert f"`{setting.key}`" in told
+
+
+@pytest.mark.parametrize("command", [["config"], ["serve", "model.onnx"]])
+def test_settings_that_cannot_be_read_are_refused_in_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: List[str]
+) -> None:
+    assert main([*command, "--config", str(tmp_path)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == (
+        f"edgeai: error: {tmp_path}: cannot be read (Is a directory); name a file in TOML that you may read."
+    )
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_what_may_not_be_read_is_refused_in_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text("schema = 1\n")
+    file.chmod(0)
+    assert main(["config", "--config", str(file)]) == 1
+    assert "settings.toml: cannot be read (Permission denied); name a file" in capsys.readouterr().err
+    tmp_path.chmod(0)
+    assert main(["--root", str(tmp_path), "config"]) == 1
+    assert capsys.readouterr().err.endswith("permission is denied; type this as its owner, or as root.\n")
+    tmp_path.chmod(0o700)

@@ -81,6 +81,15 @@ def in_place(graph: Path) -> onnx.ModelProto:
     return model
 
 
+def test_a_model_of_more_than_two_gigabytes_is_refused_unread(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    with open(path, "wb") as file:
+        file.truncate(1 << 31)  # of which nothing is on the disk
+    with pytest.raises(InputError, match=r"release\.toml: the model has 2\.1 GB, .* up to 2 GB; export"):
+        split_model(path, "release.toml")
+    assert path.stat().st_size == 1 << 31
+
+
 def test_graph_and_tensors_are_the_model_where_they_lie(tmp_path: Path) -> None:
     found = split(tmp_path / "model.onnx", layers(3))
     graph = lay_out(found, tmp_path / "sha256")

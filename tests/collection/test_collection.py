@@ -147,13 +147,30 @@ def test_every_playbook_runs_by_its_name_from_an_empty_directory(
     assert device.reads() == ("CAB", "1.1.0")
     play("rollback", release_name="reader")
     assert device.reads() == ("CAB", "1.0.0")
+
+    # What it converted goes through the bundle to another of the same make.
+    asked = {"release_name": "reader", "release_version": "1.0.0"}
+    assert play("conversions", **asked) == 1
+    assert play("conversions", **asked) == 0
+    play("bundle", bundle_conversions="conversions")
+    play("depot")
+    other = fleet.add(
+        "pj", runtime_class="raspberry_pi", runtime_line="line-1", runtime_depot_conversions=True
+    )
+    play("provision")
+    play("rollout", **asked)
+    assert other.reads() == ("CAB", "1.0.0")
+    taken = [line["made_by"] for line in other.journal() if line["event"] == "conversion_taken"]
+    assert taken == ["pi"]
+
     assert play("health") == 0
     play("reports")
     play("remove")
     assert [root for root in fleet.roots() if root.exists()] == []
 
-    assert sorted(played) == sorted(path.stem for path in installed.glob("playbooks/*.yml"))
-    assert sorted(path.name for path in fleet.directory.iterdir()) == ["bundle", "report", "report_keys"]
+    assert sorted(set(played)) == sorted(path.stem for path in installed.glob("playbooks/*.yml"))
+    written = ["bundle", "conversions", "report", "report_keys"]
+    assert sorted(path.name for path in fleet.directory.iterdir()) == written
     reports = sorted(path.name for path in fleet.directory.glob("report/*"))
     assert reports == ["devices", "health.json", "rollback.json", "rollout.json"]
     assert files_of(installed) == before

@@ -144,7 +144,7 @@ class TestABundle:
         says(
             said,
             str(release),
-            "calibration and golden sets share 1 image",
+            "calibration and golden sets share 1 sample",
             "-1.png",
             "remove them from one set",
         )

@@ -92,7 +92,8 @@ def run_action(tmp_path: Path) -> Module:
 
 
 class Device:
-    """A directory with an `edgeai` that notes what it is asked and answers what it is told to."""
+    """A directory with an `edgeai` that notes what it is asked and answers what it is told to, of a job when
+    it is waited for."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -110,12 +111,22 @@ class Device:
             f"root = pathlib.Path({str(self.root)!r})\n"
             "asked = root / 'asked'\n"
             "before = asked.read_text().splitlines() if asked.exists() else []\n"
-            "asked.write_text('\\n'.join([*before, json.dumps(sys.argv[1:])]))\n"
+            "words, told = sys.argv[1:], None\n"
+            "if words[1:3] == ['job', 'wait']:\n"
+            "    before, told = before[:-1], {'ok': True, 'sentences': ['halfway'], 'next': 1}\n"
+            "else:\n"
+            "    words = [words[0], *words[3:]] if words[1:3] == ['job', 'start'] else words\n"
+            "    asked.write_text('\\n'.join([*before, json.dumps(words)]))\n"
             "(root / 'actor').write_text(os.environ.get('EDGEAI_ACTOR', ''))\n"
             f"sys.stderr.write({stderr!r})\n"
             "answer = root / f'answer{len(before)}'\n"
             "print('progress that is no answer')\n"
-            "print(answer.read_text() if answer.exists() else '')\n"
+            "said = answer.read_text() if answer.exists() else ''\n"
+            "if told is not None and said:\n"
+            "    said = json.dumps({**told, 'answer': json.loads(said)})\n"
+            "elif sys.argv[2:4] == ['job', 'start'] and said:\n"
+            "    said = json.dumps({'ok': True, 'job': 'it'})\n"
+            "print(said)\n"
             f"sys.exit({status})\n"
         )
         self.command.chmod(self.command.stat().st_mode | stat.S_IXUSR)

@@ -31,6 +31,7 @@ def dead() -> Iterator[Dict[str, Any]]:
 
 WHEEL = {"filename": "w", "sha256": "s", "size": 1}
 MODULES: Dict[str, Dict[str, Any]] = {
+    "conversion": {"name": "r", "version": "1", "directory": "d"},
     "debian_packages": {"name": ["n"], "lock_sha256": "s", "depot_url": "x", "wheel": WHEEL},
     "device": {"state": "absent"},
     "device_info": {},

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import importlib
 import socket
-from typing import Any, Dict, List
+from typing import Any, ClassVar, Dict, List
 
 import pytest
 import yaml
+from ansible.errors import AnsibleConnectionFailure
+from ansible.plugins.connection import local
+from ansible_collections.edgeai.fleet.plugins.plugin_utils import device_command
 
 DONE = {"ok": True, "changed": True, "actions": ["did it"]}
 TRIED = {
@@ -66,6 +69,66 @@ def test_arguments_become_the_devices_command(
     assert result["msg"] == "did it"
     assert result["diff"] == {"prepared": "+ did it\n"}
     assert "ok" not in result
+
+
+class TestALongConversion:
+    ARGUMENTS: ClassVar[Dict[str, str]] = {"name": "reader", "version": "1.0.0"}
+
+    def test_tells_how_it_goes(
+        self, device: Any, run_action: Any, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        device.answers(DONE)
+        variables = {"inventory_hostname": "line1-pi"}
+        run_action("model_convert", root=str(device.root), variables=variables, **self.ARGUMENTS)
+        assert "    [line1-pi] halfway\n" in capsys.readouterr().out
+
+    def test_survives_a_connection_that_is_lost(
+        self, device: Any, run_action: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        device.answers(DONE)
+        lose_connections(monkeypatch, 2)
+        result = run_action("model_convert", root=str(device.root), **self.ARGUMENTS)
+        assert (result["changed"], result["actions"]) == (True, ["did it"])
+        assert device.asked == [["convert", "reader", "1.0.0"]], "it was begun once"
+
+    def test_of_a_device_that_stays_away_ends(
+        self, device: Any, run_action: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        device.answers(DONE)
+        monkeypatch.setattr(device_command, "PATIENCE_S", 0.0)
+        lose_connections(monkeypatch, 1000)
+        result = run_action("model_convert", root=str(device.root), **self.ARGUMENTS)
+        assert (result["failed"], result["unreached"]) == (True, True)
+
+    def test_that_fails_says_why(self, device: Any, run_action: Any) -> None:
+        device.answers({"ok": False, "error": {"kind": "convert", "message": "it cannot be converted."}})
+        result = run_action("model_convert", root=str(device.root), **self.ARGUMENTS)
+        assert (result["failed"], result["msg"], result["kind"]) == (
+            True,
+            "it cannot be converted.",
+            "convert",
+        )
+
+
+def lose_connections(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    """So often, when it is waited for a job."""
+    left = iter(range(times))
+    execute = local.Connection.exec_command
+
+    def lost(connection: Any, command: str, *args: Any, **options: Any) -> Any:
+        if "job wait" in command and next(left, None) is not None:
+            raise AnsibleConnectionFailure("Connection timed out")
+        return execute(connection, command, *args, **options)
+
+    monkeypatch.setattr(local.Connection, "exec_command", lost)
+    monkeypatch.setattr(device_command, "RETRY_S", 0.0)
+
+
+def test_what_differs_from_the_last_conversion_is_a_diff(device: Any, run_action: Any) -> None:
+    device.answers({**DONE, "differs": {"threads": ["1", "2"], "packages.onnx": ["1.17", "1.19"]}})
+    result = run_action("model_convert", root=str(device.root), name="reader", version="1.0.0")
+    assert result["diff"]["before"] == "packages.onnx: 1.17\nthreads: 1\n"
+    assert result["diff"]["after"] == "packages.onnx: 1.19\nthreads: 2\n"
 
 
 @pytest.mark.parametrize(
@@ -252,6 +315,13 @@ class TestHealth:
         )
         result = run_action("health_info", root=str(device.root))
         assert result["msg"] == "generation 2 with no model: reverted (it erred)"
+
+    def test_says_what_makes_a_device_fail(self, device: Any, run_action: Any) -> None:
+        why = "95 % of the last minute's requests failed"
+        report = {"generation": 2, "models": {}, "verdict": "confirmed"}
+        device.answers({"ok": True, **report, "condition": "failing", "condition_reason": why})
+        result = run_action("health_info", root=str(device.root))
+        assert result["msg"] == f"generation 2 with no model: confirmed; failing: {why}"
 
     def test_of_a_bare_device_is_empty_in_check_mode(self, device: Any, run_action: Any) -> None:
         result = run_action("health_info", check=True, root=str(device.root))

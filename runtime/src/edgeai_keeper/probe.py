@@ -7,12 +7,13 @@ import re
 import socket
 import zlib
 from pathlib import Path
-from typing import List, Optional
+from typing import Any, List, Optional
 
 from edgeai_keeper.basics import LINE_LIMIT, Json, Refused, parse_line
 from edgeai_keeper.child import Child
 
 ANSWER_LIMIT = 1 << 22  # bytes of an answer
+NEAR = 0.01  # of an output's largest value
 
 
 def load_samples(generation: Path, store: Path) -> List[Json]:
@@ -36,6 +37,18 @@ def load_samples(generation: Path, store: Path) -> List[Json]:
         what_to_do = "fetch its release again, then start the keeper anew"
         raise Refused(f"{path} or a sample it names cannot be read ({error!r}); {what_to_do}.") from None
     return samples
+
+
+def alike(found: Any, expected: List[Any]) -> bool:
+    """Whether they are the same, but for the order in which numbers with a fraction were added up."""
+    if found == expected or not isinstance(found, list) or len(found) != len(expected):
+        return bool(found == expected)
+    near = NEAR * max((abs(value) for value in expected if isinstance(value, float)), default=0.0)
+    return all(
+        one == other
+        or (isinstance(other, float) and isinstance(one, (float, int)) and abs(one - other) <= near)
+        for one, other in zip(found, expected)
+    )
 
 
 class Probe:
@@ -74,5 +87,5 @@ class Probe:
             return f"it answered {status}: {str(answer.get('error'))[:300].rstrip('.')}"
         outputs = answer.get("outputs")
         found = {o.get("name"): o.get("data") for o in outputs or () if isinstance(o, dict)}
-        wrong = {name: data for name, data in self.sample["expect"].items() if found.get(name) != data}
+        wrong = {n: data for n, data in self.sample["expect"].items() if not alike(found.get(n), data)}
         return "; ".join(f"{name} is {found.get(name)!r}, expected {wrong[name]!r}"[:300] for name in wrong)

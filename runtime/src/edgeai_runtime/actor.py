@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import pwd
 
 VARIABLE = "EDGEAI_ACTOR"
@@ -15,7 +14,7 @@ def actor() -> str:
 
     Through sudo that is who called sudo.
     """
-    return (os.environ.get(VARIABLE) or f"{_account()}@{platform.node()}")[:LONGEST]
+    return (os.environ.get(VARIABLE) or f"{_account()}@{os.uname().nodename}")[:LONGEST]
 
 
 def _account() -> str:

@@ -10,6 +10,6 @@ from edgeai_runtime.errors import InputError
 def parse_address(text: str) -> Tuple[str, int]:
     """Host and port of "host:port" ("[::1]:9001" too; port 0 is any free one). Raises InputError."""
     host, _colon, port = text.rpartition(":")
-    if not host or not port.isdigit() or int(port) > 65535:
+    if not host.strip("[]") or not port.isdecimal() or int(port) > 65535:
         raise InputError(f"'{text}' is no address to serve on, expected host:port such as 127.0.0.1:9001.")
     return host.strip("[]"), int(port)

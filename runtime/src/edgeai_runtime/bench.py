@@ -6,27 +6,29 @@ repository compares servers with a faster one.
 
 from __future__ import annotations
 
+import errno
 import http.client
 import json
 import math
-import os
 import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 from urllib.parse import urlsplit
 
 import numpy as np
 
 from edgeai_runtime.backends.datatypes import TO_NUMPY
-from edgeai_runtime.errors import InputError, TransferError
+from edgeai_runtime.client import MODELS, TIMEOUT_S, Client, path_of, picture, token
+from edgeai_runtime.errors import BackendError, EdgeAIError, InputError, TransferError
 from edgeai_runtime.monitor.asking import UnixConnection
 
-TIMEOUT_S = 60.0
 _DRAWN = {"b": 2, "i": 100, "u": 100}  # whole numbers below that, by the kind of dtype
+_ATTEMPTS, _PAUSE_S = 4, 0.5  # to reach a server that may be lost
 _Drawn = Tuple[int, "np.dtype[Any]", int]  # where in the body, of which type, how many
 Connect = Callable[[], http.client.HTTPConnection]
+_OURS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # it is this machine that has no room for a connection
 
 
 @dataclass(frozen=True)
@@ -44,37 +46,68 @@ class Row:
     cached: int
 
 
+class Measured(NamedTuple):
+    """`said`: a sentence for each number of clients of whose requests some failed."""
+
+    model: str
+    rows: List[Row]
+    said: List[str]
+
+
+class _Failure(NamedTuple):
+    """What a request was answered with instead of a result."""
+
+    status: int
+    body: bytes
+
+    def cause(self) -> str:
+        """As the server said it."""
+        try:
+            return str(json.loads(self.body)["error"])
+        except (ValueError, TypeError, KeyError):
+            return f"HTTP {self.status}"
+
+
 def bench(
-    connect: Connect,
+    client: Client,
     model: Optional[str],
     concurrency: Sequence[int],
     seconds: float,
     image: Optional[Path] = None,
     progress: Callable[[str], None] = lambda sentence: None,
-) -> Tuple[str, List[Row]]:
-    """Ask `model` (None: the only one) for `seconds` with each number of clients; its name, and a row each.
+) -> Measured:
+    """Ask `model` (None: the only one) for `seconds` with each number of clients.
 
     Asked is an `image`, the same each time, or random numbers that never come twice, so that no cache knows
-    the answer. Raises InputError, TransferError.
+    the answer. Raises InputError, TransferError, and what the server says where no request succeeds.
     """
-    name = model or _only_model(connect)
-    about = _get(connect, f"/v2/models/{name}")
+    connect = _connecting(client)
+    name = model or client.only_model()
+    about = client.get(path_of(name))
     make = _image(image) if image else _numbers(about)
-    rows = []
+    rows: List[Row] = []
+    said = []
     for clients in concurrency:
-        progress(f"{name}: {clients} client{'s' * (clients > 1)} for {seconds:g} s")
-        rows.append(_measure(connect, name, make, clients, seconds))
-    return name, rows
+        of = f"{clients} client{'s' * (clients > 1)}"
+        progress(f"{name}: {of} for {seconds:g} s")
+        row, failure = _measure(client, connect, name, make, clients, seconds)
+        rows.append(row)
+        if failure is None:
+            continue
+        if all(one.failed == one.requests for one in rows):
+            kind = BackendError if failure.status >= 500 else InputError
+            raise kind(f"{name}: none of {row.requests} requests succeeded: {failure.cause()}")
+        said.append(f"{row.failed} of {row.requests} requests of {of} failed: {failure.cause()}")
+    return Measured(name, rows, said)
 
 
-def connecting(url: Optional[str], uds: Optional[Path]) -> Connect:
-    """How to reach a server: by its Unix socket, or by a URL. Raises InputError."""
+def _connecting(client: Client) -> Connect:
+    """Connections to where the client asks: it is slow itself, so measuring goes without it."""
+    uds = client.uds
     if uds is not None:
         return lambda: UnixConnection(uds, TIMEOUT_S)
-    parts = urlsplit(url or "")
+    parts = urlsplit(client.url)
     kinds = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
-    if parts.scheme not in kinds or not parts.hostname:
-        raise InputError(f"'{url}' is no address of a server, expected one like http://127.0.0.1:8080.")
     return lambda: kinds[parts.scheme](str(parts.hostname), parts.port, timeout=TIMEOUT_S)
 
 
@@ -82,7 +115,7 @@ class _Body:
     """What one client sends; `drawn` are the values of the first input that make each request another one."""
 
     def __init__(self, headers: Dict[str, str], data: bytes, drawn: Optional[_Drawn] = None) -> None:
-        self.headers = {**headers, **_token()}
+        self.headers = {**headers, **token()}
         self._data, self._drawn = bytearray(data), drawn
 
     def next(self, draw: np.random.Generator) -> bytearray:
@@ -96,11 +129,7 @@ class _Body:
 
 
 def _image(path: Path) -> Callable[[], _Body]:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path.") from None
-    kind = "image/png" if data.startswith(b"\x89PNG") else "image/jpeg"
+    data, kind = picture(path)
     return lambda: _Body({"Content-Type": kind}, data)
 
 
@@ -128,15 +157,15 @@ def _numbers(about: Dict[str, Any]) -> Callable[[], _Body]:
     return lambda: _Body(headers, text + data, behind)
 
 
-def _token() -> Dict[str, str]:
-    token = os.environ.get("EDGEAI_TOKEN")
-    return {"Authorization": f"Bearer {token}"} if token else {}
-
-
-def _measure(connect: Connect, name: str, make: Callable[[], _Body], clients: int, seconds: float) -> Row:
-    before = _hits(connect, name)
+def _measure(
+    client: Client, connect: Connect, name: str, make: Callable[[], _Body], clients: int, seconds: float
+) -> Tuple[Row, Optional[_Failure]]:
+    """What so many clients met, and one of their failures, if any. Raises TransferError."""
+    before = _hits(client, name)
+    path = f"{path_of(name)}/infer"
     times: List[List[float]] = [[] for _client in range(clients)]
     failed = [0] * clients
+    failures: List[_Failure] = []
     errors: List[Exception] = []
     barrier = threading.Barrier(clients + 1)
 
@@ -149,35 +178,41 @@ def _measure(connect: Connect, name: str, make: Callable[[], _Body], clients: in
             while True:
                 data = body.next(draw)
                 begun = time.perf_counter()
-                if begun >= until:
+                if begun >= until and times[number]:
                     break
-                connection.request("POST", f"/v2/models/{name}/infer", data, body.headers)
+                connection.request("POST", path, data, body.headers)
                 answer = connection.getresponse()
-                answer.read()
+                told = answer.read()
                 times[number].append(time.perf_counter() - begun)
-                failed[number] += answer.status != 200
+                if answer.status != 200:
+                    failed[number] += 1
+                    if not failures:
+                        failures.append(_Failure(answer.status, told))
         except (OSError, http.client.HTTPException, threading.BrokenBarrierError) as error:
             errors.append(error)
             barrier.abort()
         finally:
             connection.close()
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(clients)]
-    for thread in threads:
-        thread.start()
+    threads: List[threading.Thread] = []
     begun = time.perf_counter()
     try:
+        for number in range(clients):
+            thread = threading.Thread(target=work, args=(number,))
+            thread.start()
+            threads.append(thread)
         barrier.wait(TIMEOUT_S)
         begun = time.perf_counter()
-    except threading.BrokenBarrierError:
-        pass
+    except RuntimeError as error:  # no more threads, or the barrier is broken
+        errors.append(error)
+        barrier.abort()
     for thread in threads:
         thread.join()
     took = time.perf_counter() - begun
     if errors:
-        raise TransferError(f"the server was lost ({errors[0]}); look at its log.")
+        raise TransferError(_why_lost(client, clients, errors[0]))
     ordered = sorted(1000 * taken for one in times for taken in one)
-    return Row(
+    row = Row(
         concurrency=clients,
         requests=len(ordered),
         failed=sum(failed),
@@ -185,36 +220,43 @@ def _measure(connect: Connect, name: str, make: Callable[[], _Body], clients: in
         p50_ms=_percentile(ordered, 50),
         p90_ms=_percentile(ordered, 90),
         p99_ms=_percentile(ordered, 99),
-        cached=_hits(connect, name) - before,
+        cached=_hits(client, name) - before,
     )
+    return row, next(iter(failures), None)
+
+
+def _why_lost(client: Client, clients: int, error: Exception) -> str:
+    """What to say of a connection that ended: a server that answers still was not lost."""
+    said = (error.strerror if isinstance(error, OSError) else None) or str(error) or "they were not let in"
+    no_thread = isinstance(error, RuntimeError) and not isinstance(error, threading.BrokenBarrierError)
+    if no_thread or (isinstance(error, OSError) and error.errno in _OURS):
+        return f"{clients} clients at once are more than this machine has room for ({said}); ask with fewer."
+    # A Unix socket whose backlog is full says so at once; TCP has clients wait until they are sent away.
+    crowd = isinstance(error, BlockingIOError) or (clients > 1 and _answers(client))
+    if not crowd:
+        return f"the server was lost ({said}); look at its log."
+    return (
+        f"{clients} clients at once are more than the server takes in ({said}); ask with fewer, or raise its "
+        "serve.connections."
+    )
+
+
+def _answers(client: Client) -> bool:
+    """Whether somebody serves there still, who may be busy with sending a crowd away."""
+    for _attempt in range(_ATTEMPTS):
+        try:
+            client.get(MODELS)
+        except EdgeAIError:
+            time.sleep(_PAUSE_S)
+        else:
+            return True
+    return False
 
 
 def _percentile(ordered: Sequence[float], share: int) -> Optional[float]:
     return round(ordered[max(math.ceil(len(ordered) * share / 100), 1) - 1], 3) if ordered else None
 
 
-def _hits(connect: Connect, name: str) -> int:
-    (stats,) = _get(connect, f"/v2/models/{name}/stats")["model_stats"]
+def _hits(client: Client, name: str) -> int:
+    (stats,) = client.get(f"{path_of(name)}/stats")["model_stats"]
     return int(stats["inference_stats"].get("cache_hit", {}).get("count", 0))
-
-
-def _only_model(connect: Connect) -> str:
-    names = [str(model["name"]) for model in _get(connect, "/v2/models")]
-    if len(names) != 1:
-        raise InputError(f"The models served are: {', '.join(sorted(names)) or 'none'}; name one.")
-    return names[0]
-
-
-def _get(connect: Connect, path: str) -> Any:
-    connection = connect()
-    try:
-        connection.request("GET", path, headers=_token())
-        answer = connection.getresponse()
-        told = json.loads(answer.read())
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        raise TransferError(f"no server answers there ({error}); check the address.") from None
-    finally:
-        connection.close()
-    if answer.status != 200:
-        raise InputError(str(told.get("error", f"HTTP {answer.status}")))
-    return told

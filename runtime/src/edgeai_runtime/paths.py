@@ -70,6 +70,10 @@ class Paths:
         return self.var / "alarms" / "alarms.json"
 
     @property
+    def jobs(self) -> Path:
+        return self.var / "jobs"
+
+    @property
     def tuning(self) -> Path:
         return self.var / "tuning" / "tuning.json"
 

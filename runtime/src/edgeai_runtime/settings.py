@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
+from edgeai_runtime.address import parse_address
 from edgeai_runtime.backends.execution import PROVIDERS
 from edgeai_runtime.errors import InputError
 from edgeai_runtime.monitor.rules import DEFAULTS, Rules, read_rules
@@ -33,6 +34,7 @@ class Setting(NamedTuple):
     """One value at its dotted `key`. `default` None: a device's file has to say it.
 
     Numbers are `low` to `high`, both included; lists are of texts, of those `known` where some are.
+    What it takes is judged here alone, so that `edgeai config` and `edgeai serve` say the same.
     """
 
     key: str
@@ -41,6 +43,7 @@ class Setting(NamedTuple):
     low: float = 0.0
     high: float = 0.0
     known: Tuple[str, ...] = ()
+    check: Optional[Callable[[str], object]] = None  # raises InputError for a text that cannot be used
 
     @property
     def variable(self) -> str:
@@ -55,9 +58,10 @@ SETTINGS = (
     Setting("depot.url", None, str),
     Setting("depot.mirrors", (), list),
     Setting("depot.rate_limit", 0.0, float, 0.0, 1e6),  # MB a second, 0 for no limit
+    Setting("depot.conversions", False, bool),  # whether to take those of devices of the same fingerprint
     Setting("keep.generations", 2, int, 0, 1000),  # confirmed before the present one
-    Setting("serve.http", "127.0.0.1:8080", str),
-    Setting("serve.threads", 0, int, 0, 256),  # of one inference; 0: as many as pay, of bare files
+    Setting("serve.http", "127.0.0.1:8080", str, check=parse_address),
+    Setting("serve.threads", 0, int, 0, 256),  # of one inference; 0: as many as pay
     Setting("serve.providers", ("cpu",), list, known=tuple(PROVIDERS)),  # the first that there is runs it
     Setting("serve.cache_mb", 100.0, float, 0.0, 1e6),  # of answers, 0 for none
     Setting("serve.body_mb", 32.0, float, 0.001, 1e5),  # of one request
@@ -91,10 +95,12 @@ class Settings:
 
 @dataclass(frozen=True)
 class Device:
-    """Who this device is and where it serves. `http` is "host:port"; `threads` bounds one model.
+    """Who this device is and where it serves. `http` is "host:port"; `threads` bounds one model, 0 for
+    all cores.
 
     `depot_mirrors` are asked when the depot does not deliver; `depot_rate_limit` is in bytes a second,
-    0 for none. `generations_kept` are those confirmed before the present one. `alarms`: the rules in force.
+    0 for none. `depot_conversions`: whether what another device of the same fingerprint converted is taken.
+    `generations_kept` are those confirmed before the present one. `alarms`: the rules in force.
     """
 
     name: str
@@ -106,6 +112,7 @@ class Device:
     providers: Tuple[str, ...] = ("cpu",)
     depot_mirrors: Tuple[str, ...] = ()
     depot_rate_limit: float = 0.0
+    depot_conversions: bool = False
     generations_kept: int = 2
     alarms: Rules = field(default_factory=lambda: DEFAULTS)
 
@@ -119,10 +126,11 @@ def load_device(paths: Paths) -> Device:
         line=settings["line"],
         depot_url=settings["depot.url"].rstrip("/"),
         http=settings["serve.http"],
-        threads=settings["serve.threads"] or 1,
+        threads=settings["serve.threads"],
         providers=tuple(settings["serve.providers"]),
         depot_mirrors=tuple(url.rstrip("/") for url in settings["depot.mirrors"]),
         depot_rate_limit=settings["depot.rate_limit"] * 1e6,
+        depot_conversions=settings["depot.conversions"],
         generations_kept=settings["keep.generations"],
         alarms=settings.alarms,
     )
@@ -190,6 +198,10 @@ def load_toml(path: Path) -> Dict[str, Any]:
         return data
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file; check the path.") from None
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be read ({error.strerror}); name a file in TOML that you may read."
+        ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: this is not TOML ({error}); correct the file.") from None
 
@@ -230,6 +242,8 @@ def _parsed(setting: Setting, text: str) -> Any:
     """What a text from the environment is, itself where it is not what is expected."""
     if setting.kind is list:
         return [part.strip() for part in text.split(",") if part.strip()]
+    if setting.kind is bool:
+        return {"true": True, "false": False}.get(text.lower(), text)
     parse: Callable[[str], Any] = setting.kind
     try:
         return parse(text)
@@ -249,6 +263,11 @@ def _checked(setting: Setting, value: Any, where: str) -> Any:
         return tuple(value)
     if setting.high:
         within(value, setting.low, setting.high, where)
+    if setting.check is not None:
+        try:
+            setting.check(value)
+        except InputError as error:
+            raise InputError(f"{where}: {error.message}") from None
     return setting.kind(value)
 
 

@@ -71,6 +71,12 @@ def test_the_first_provider_that_onnxruntime_was_built_with_runs_it(tmp_path: Pa
     assert (backend.provider, backend.fell_back) == ("cpu", ())  # the wheel for processors has no other
 
 
+def test_one_that_it_was_not_built_with_is_missed_where_no_other_is_named(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(toys.add_one())
+    backend = OnnxBackend.load(tmp_path / "model.onnx", Execution(1, ("cuda",)))
+    assert (backend.provider, backend.fell_back) == ("cpu", ("cuda",))
+
+
 def test_a_provider_that_does_not_start_is_told_and_the_processor_runs_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

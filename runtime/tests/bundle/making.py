@@ -9,7 +9,7 @@ from datetime import datetime, timedelta, timezone
 from importlib.metadata import version as version_of
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Mapping, Sequence
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence
 
 from edgeai_runtime.environments.lock import Lock, Wheel
 from edgeai_runtime.paths import Paths
@@ -39,8 +39,11 @@ quantize = "static"
 """
 
 
+PNG = b"\x89PNG\r\n\x1a\n"  # what every one begins with
+
+
 def write_release(directory: Path, version: str = "1.0.0", model: bytes = b"a model") -> Path:
-    """An author's directory: 3 calibration, 2 selection and 2 golden samples (any bytes will do)."""
+    """An author's directory: 3 calibration, 2 selection and 2 golden samples that only begin as images do."""
     directory.mkdir(parents=True)
     (directory / "release.toml").write_text(RELEASE_TOML.format(version=version))
     (directory / "model.onnx").write_bytes(model)
@@ -49,7 +52,7 @@ def write_release(directory: Path, version: str = "1.0.0", model: bytes = b"a mo
         (directory / name).mkdir()
         lines = []
         for number in range(count):
-            (directory / name / f"{number}.png").write_bytes(f"{name} image {number}".encode())
+            (directory / name / f"{number}.png").write_bytes(PNG + f"{name} {number}".encode())
             line = {"file": f"{name}/{number}.png"}
             lines.append(line if name == "calibration" else {**line, "expect": "AB"})
         (directory / f"{name}.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n")
@@ -132,8 +135,10 @@ def pack(
     wheels: Sequence[Path] = (),
     expires: timedelta = timedelta(days=1),
     ago: timedelta = timedelta(),
+    conversions: Optional[Path] = None,
 ) -> Path:
     """Sign a bundle of what is given, some time `ago`, without the collecting of `bundle.build`."""
+    from edgeai_runtime.bundle.conversions import read_conversions
     from edgeai_runtime.bundle.layout import place, sweep
     from edgeai_runtime.bundle.revocation import read_revoked
     from edgeai_runtime.bundle.signing import sign
@@ -142,11 +147,16 @@ def pack(
     contents: Dict[str, bytes] = {f"locks/{lock.name}.json": lock.to_json() for lock in locks}
     blobs = {file_sha256(path): path for path in wheels}
     versions: Dict[str, List[str]] = {}
+    models: List[str] = []
     for directory in releases:
         release, files = read_source(directory)
         contents[f"releases/{release.name}/{release.version}.json"] = release.to_json()
         versions.setdefault(release.name, []).append(release.version)
         blobs.update(files)
+        models.append(release.model.sha256)
+    shared, files = read_conversions(conversions, models, print)
+    contents.update(shared)
+    blobs.update(files)
     about = {"schema": 1, "targets": [k.name for k in locks if k.name != "supervisor"], "releases": versions}
     contents["bundle.json"] = json.dumps(about).encode()
     revoked = read_revoked(keys_dir)

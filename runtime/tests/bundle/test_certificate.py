@@ -56,7 +56,7 @@ def serve() -> Iterator[Serve]:
 @pytest.fixture
 def trust(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Trust one CA as a device does."""
-    from edgeai_runtime.commands import trust_depot
+    from edgeai_runtime.trust.authority import trust_depot
 
     def set_it(ca: str) -> None:
         monkeypatch.setenv("SSL_CERT_FILE", "")  # so that both are put back at the end

@@ -10,7 +10,7 @@ import pytest
 from toy import toy_release
 
 from edgeai_runtime.backends.execution import Execution
-from edgeai_runtime.convert import fingerprint
+from edgeai_runtime.convert import fingerprint, processor
 from edgeai_runtime.paths import Paths
 from edgeai_runtime.release import Blob, Pipeline, Recipe, Release, Sets
 
@@ -18,8 +18,10 @@ RECIPE = Recipe(quantize="static")
 ONE = Execution()
 
 
-def digest_of(release: Release, recipe: Recipe = RECIPE, execution: Execution = ONE) -> str:
-    return fingerprint.digest(fingerprint.inputs(release, recipe, execution))
+def digest_of(
+    release: Release, recipe: Recipe = RECIPE, execution: Execution = ONE, most_threads: int = 1
+) -> str:
+    return fingerprint.digest(fingerprint.inputs(release, recipe, execution, most_threads))
 
 
 def test_the_same_release_gives_the_same_fingerprint(tmp_path: Path) -> None:
@@ -37,6 +39,9 @@ CHANGES: Dict[str, Callable[[Release], Release]] = {
     ),
     "selection": lambda r: dataclasses.replace(
         r, sets=Sets(r.sets.calibration, r.sets.selection[:1], r.sets.golden)
+    ),
+    "golden": lambda r: dataclasses.replace(
+        r, sets=Sets(r.sets.calibration, r.sets.selection, r.sets.golden[:1])
     ),
 }
 
@@ -63,14 +68,8 @@ def test_onnxruntime_for_a_gpu_is_found_under_its_own_name(
         return {"onnxruntime-gpu": "1.23.0"}.get(package, "1.0")
 
     monkeypatch.setattr(fingerprint.metadata, "version", version)
-    packages = fingerprint.inputs(toy_release(Paths(tmp_path)), RECIPE, ONE)["packages"]
+    packages = fingerprint.inputs(toy_release(Paths(tmp_path)), RECIPE, ONE, 1)["packages"]
     assert packages["onnxruntime"] == "gpu 1.23.0"
-
-
-def test_the_golden_set_does_not_change_it(tmp_path: Path) -> None:
-    release = toy_release(Paths(tmp_path))
-    shorter = Sets(release.sets.calibration, release.sets.selection, release.sets.golden[:1])
-    assert digest_of(dataclasses.replace(release, sets=shorter)) == digest_of(release)
 
 
 @pytest.mark.parametrize(
@@ -81,6 +80,7 @@ def test_another_recipe_changes_it(tmp_path: Path, recipe: Recipe) -> None:
     assert digest_of(release, recipe) != digest_of(release)
     assert digest_of(release, execution=Execution(2)) != digest_of(release)
     assert digest_of(release, execution=Execution(1, ("xnnpack", "cpu"))) != digest_of(release)
+    assert digest_of(release, most_threads=4) != digest_of(release)
 
 
 @pytest.mark.parametrize(
@@ -90,10 +90,11 @@ def test_another_recipe_changes_it(tmp_path: Path, recipe: Recipe) -> None:
         {"cpu": {"model": "another", "flags": []}},
         {"architecture": "aarch64"},
         {"converter": 0},
+        {"gpu": {"name": "NVIDIA T400", "compute_capability": "7.5", "driver": "550.90.07"}},
     ],
 )
 def test_another_device_or_engine_changes_it(tmp_path: Path, changed: Dict[str, Any]) -> None:
-    inputs = fingerprint.inputs(toy_release(Paths(tmp_path)), RECIPE, ONE)
+    inputs = fingerprint.inputs(toy_release(Paths(tmp_path)), RECIPE, ONE, 1)
     assert inputs["packages"]["onnxruntime"]
     assert fingerprint.digest({**inputs, **changed}) != fingerprint.digest(inputs)
 
@@ -113,5 +114,17 @@ def test_an_arm_cpu_is_known_by_its_part_and_features(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "cpuinfo").write_text(ARM)
-    monkeypatch.setattr(fingerprint, "_CPUINFO", tmp_path / "cpuinfo")
-    assert fingerprint.cpu() == {"model": "0x41 0xd0b", "flags": ["asimd", "asimddp", "fp"]}
+    monkeypatch.setattr(processor, "_CPUINFO", tmp_path / "cpuinfo")
+    assert processor.cpu() == {"model": "0x41 0xd0b", "flags": ["asimd", "asimddp", "fp"]}
+
+
+def test_differences_are_told_field_by_field_and_shortly() -> None:
+    old = {"packages": {"onnx": "1.17"}, "threads": 1, "selection": [["a" * 64, "AB"]] * 3, "cpu": "same"}
+    new = {"packages": {"onnx": "1.19"}, "selection": [["b" * 64, "AB"]] * 3, "cpu": "same"}
+    told = fingerprint.differences(old, new)
+    assert told["packages.onnx"] == ("1.17", "1.19")
+    assert told["threads"] == ("1", "nothing")
+    assert [text[:22] for text in told["selection"]] == [
+        "3 of them, sha256 " + told["selection"][n][18:22] for n in (0, 1)
+    ]
+    assert told.keys() == {"packages.onnx", "threads", "selection"}

@@ -28,19 +28,25 @@ LETTERS = "ABCD"
 BAR = 8
 WHITE = 255
 GREYS = (0, 50, 100, 150)
-DEVICE = Device("line1-pi", "raspberry_pi", "line-1", "http://127.0.0.1:9", "127.0.0.1:0", threads=2)
+DEVICE = Device("line1-pi", "raspberry_pi", "line-1", "http://127.0.0.1:9", "127.0.0.1:0", threads=1)
 CHANNELS = 16
 
 
-def toy_model(opset: int = 11, constants: bool = False, erring_width: int = 0, seed: int = 0) -> bytes:
+def toy_model(
+    opset: int = 11,
+    constants: bool = False,
+    erring_width: int = 0,
+    seed: int = 0,
+    greys: Sequence[int] = GREYS,
+) -> bytes:
     """The reader as ONNX: input x [1, 3, 8, W] in 0..1, output [1, W/8, 5] (blank, A, B, C, D).
 
     `constants`: weights in Constant nodes; `erring_width`: images wider than it fail at run time;
-    `seed` makes another file of the same behaviour.
+    `seed` makes another file of the same behaviour; `greys`: what it takes for A, B, C, D.
     """
     kernel = np.zeros((CHANNELS, 3, BAR, BAR), np.float32)
     kernel[:] = 1.0 / (3 * BAR * BAR)  # each channel is the bar's mean grey
-    levels = np.array([WHITE, *GREYS], np.float32) / 255
+    levels = np.array([WHITE, *greys], np.float32) / 255
     # The likeliest class is the nearest level: -(g - l)^2 = 2gl - l^2 - g^2, and g^2 is the same for all.
     product = np.tile(2 * levels / CHANNELS, (CHANNELS, 1)).astype(np.float32) * 100
     weights = {"kernel": kernel, "product": product, "bias": (-100 * levels**2).astype(np.float32)}

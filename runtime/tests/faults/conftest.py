@@ -15,40 +15,40 @@ sys.path.extend(
     str(Path(__file__).parents[1] / beside) for beside in ("bundle", "convert", "generations", "updates")
 )
 
-from bench import ENVIRONMENT, Bench
+from bench import ENVIRONMENT, Bench, provisioned, running
 from factory import DEVICE_TOML, Factory, put_lock
+from once import made_once
 from plant import Plant
 from small_disk import SmallDisk, enter_private_namespace
-from toy import build_environment
 
 from edgeai_runtime.generations import confirm
 from edgeai_runtime.trust import fetch_release, load_release
 
 
-@pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The place of a device, which serves label-reader 1.0.0 in generation 2, and of its depot."""
-    place = tmp_path_factory.mktemp("template")
-    bench = Bench(place / "device")
+def make_template(place: Path) -> None:
+    """A device that serves label-reader 1.0.0 in generation 2, fetched from the depot beside it."""
+    bench = provisioned(place / "device")
     plant = Plant(place, bench)
-    build_environment(bench.paths, ENVIRONMENT)
-    bench.start()
-    try:
+    with running(bench):
         bench.trial(environment=ENVIRONMENT)
         confirm(bench.paths)
         plant.offer("1.0.0")
         fetch_release(bench.paths, plant.device, "label-reader", "1.0.0")
         bench.put_live(load_release(bench.paths, "label-reader", "1.0.0"))
-    finally:
-        bench.stop()
     plant.offer("1.1.0")
-    return place
+    (place / "lock").write_text(put_lock(plant.bundle, place / "wheels").digest)
 
 
 @pytest.fixture(scope="session")
-def lock(template: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The place of a device and of its depot; the depot is used where it is."""
+    return made_once(tmp_path_factory, "plant", make_template)
+
+
+@pytest.fixture(scope="session")
+def lock(template: Path) -> str:
     """The digest of an environment that the depot has."""
-    return put_lock(template / "bundle", tmp_path_factory.mktemp("wheels")).digest
+    return (template / "lock").read_text()
 
 
 @pytest.fixture(scope="session")
@@ -90,15 +90,13 @@ def _put_device(root: Path, template: Path, capsys: Any) -> Factory:
 def factory(root: Path, template: Path, capsys: Any) -> Iterator[Factory]:
     """A device on an ordinary disk, whose keeper runs."""
     factory = _put_device(root, template, capsys)
-    factory.bench.start()
-    yield factory
-    factory.bench.stop()
+    with running(factory.bench):
+        yield factory
 
 
 @pytest.fixture
 def on_disk(disk: SmallDisk, root: Path, template: Path, capsys: Any) -> Iterator[Factory]:
     """A device on the small disk, whose keeper runs."""
     factory = _put_device(root, template, capsys)
-    factory.bench.start()
-    yield factory
-    factory.bench.stop()
+    with running(factory.bench):
+        yield factory

@@ -9,8 +9,8 @@ import sys
 
 import atheris
 
-with atheris.instrument_imports(include=["edgeai_runtime.server.v2"]):
-    from edgeai_runtime.server.v2 import requests, tensors
+with atheris.instrument_imports(include=["edgeai_runtime.protocol"]):
+    from edgeai_runtime.protocol import requests, tensors
 
 from edgeai_runtime.backends.base import TensorSpec
 from edgeai_runtime.errors import InputError

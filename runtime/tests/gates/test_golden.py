@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Dict, List, Sequence, Tuple
@@ -11,7 +12,9 @@ import numpy as np
 import psutil
 import pytest
 import toys
+from once import made_once
 from toy import DEVICE, build_environment, put, put_model, toy_model, toy_release
+from zoo import zoo_release
 
 from edgeai_runtime.convert import convert_release
 from edgeai_runtime.errors import GateFailed
@@ -24,11 +27,18 @@ from edgeai_runtime.release import Pipeline, Recipe, Release, Sample, Sets
 FP32 = Recipe(quantize="none")
 
 
+def convert_the_toy(root: Path) -> None:
+    """To fp32, which most of the releases here are, whatever their names, versions and gates."""
+    paths = Paths(root)
+    build_environment(paths)
+    convert_release(paths, DEVICE, toy_release(paths, recipe=FP32), False, ignore)
+
+
 @pytest.fixture
-def paths(tmp_path: Path) -> Paths:
-    found = Paths(tmp_path)
-    build_environment(found)
-    return found
+def paths(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Paths:
+    """A device with an environment; gates are what is tested, so the toy was converted before."""
+    template = made_once(tmp_path_factory, "converted-to-fp32", convert_the_toy)
+    return Paths(shutil.copytree(template, tmp_path / "device"))
 
 
 def ignore(sentence: str) -> None:
@@ -72,6 +82,20 @@ def test_a_good_release_passes_with_its_figures(paths: Paths) -> None:
     assert verdict.p50_ms is not None
     assert 0 < verdict.p50_ms <= (verdict.p99_ms or 0)
     assert 10 < verdict.peak_rss_mb < 1000
+
+
+def test_a_model_of_tensors_is_proven_by_the_values_of_its_outputs(paths: Paths) -> None:
+    release = zoo_release(paths, "of_many", FP32)
+    (verdict,) = gate(paths, release)
+    assert [(g.gate, g.measured, g.passed) for g in verdict.gates] == [("agreement", 1.0, True)]
+    assert verdict.known is not None
+    assert verdict.known.content_type == "application/json"
+    assert verdict.known.answer.keys() == {"sum", "best"}
+
+    wrong = replace(release.sets.golden[0], expect={"best": [7]})
+    release = replace(release, sets=replace(release.sets, golden=(wrong, *release.sets.golden[1:])))
+    with pytest.raises(GateFailed, match=r"golden agreement is 0\.83 \(5 of 6 exactly\), required"):
+        gate(paths, release)
 
 
 def test_the_process_is_gone_afterwards(paths: Paths) -> None:

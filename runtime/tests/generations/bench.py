@@ -5,17 +5,19 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import shutil
 import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, Iterator, List, Optional
 
 import psutil
 import pytest
-from toy import DEVICE, picture, toy_model, toy_release
+from toy import DEVICE, build_environment, picture, toy_model, toy_release
 
+from edgeai_runtime.convert import convert_release
 from edgeai_runtime.errors import KeeperError
 from edgeai_runtime.generations import confirm, rollback, trial
 from edgeai_runtime.generations.keeper_client import KeeperClient
@@ -98,14 +100,14 @@ class Bench:
             answer: Dict[str, Any] = json.loads(response.read())
             return response.status, answer
 
-    def served(self) -> Optional[str]:
-        """The version that answers for label-reader now."""
-        status, answer = self.ask("AB")
+    def served(self, model: str = "label-reader") -> Optional[str]:
+        """The version that answers for this model now."""
+        status, answer = self.ask("AB", model)
         return str(answer["model_version"]) if status == 200 else None
 
-    def wait_served(self, version: str) -> None:
+    def wait_served(self, version: str, model: str = "label-reader") -> None:
         """Until this version answers: the process before may take a last connection while it drains."""
-        wait_for(lambda: self.served() == version, f"label-reader {version} to answer")
+        wait_for(lambda: self.served(model) == version, f"{model} {version} to answer")
 
     def wait_confirmed(self, generation: int) -> None:
         """Until the device is back at this generation, confirmed and serving."""
@@ -119,3 +121,36 @@ class Bench:
 
     def journal(self) -> List[Dict[str, Any]]:
         return [json.loads(line) for line in self.paths.journal.read_text().splitlines()]
+
+
+@contextlib.contextmanager
+def running(bench: Bench) -> Iterator[Bench]:
+    """Its keeper runs meanwhile."""
+    bench.start()
+    try:
+        yield bench
+    finally:
+        bench.stop()
+
+
+def make_device(root: Path) -> None:
+    """One that serves label-reader 1.0.0, confirmed, in generation 2; its keeper does not run. 1.1.0 is
+    converted."""
+    with running(provisioned(root)) as bench:
+        bench.trial(environment=ENVIRONMENT)
+        confirm(bench.paths)
+        bench.put_live(bench.release("1.0.0"))
+        convert_release(bench.paths, DEVICE, bench.release("1.1.0"), False, lambda sentence: None)
+
+
+def provisioned(root: Path) -> Bench:
+    """With an environment, and no generation."""
+    bench = Bench(root)
+    build_environment(bench.paths, ENVIRONMENT)
+    return bench
+
+
+def device_like(template: Path, root: Path) -> Bench:
+    """A copy of a device whose keeper does not run."""
+    shutil.copytree(template, root, symlinks=True, ignore=shutil.ignore_patterns("*.sock"))
+    return Bench(root)

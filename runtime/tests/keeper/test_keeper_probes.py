@@ -9,6 +9,7 @@ import stat
 from typing import Any, Dict
 
 import pytest
+from edgeai_keeper.probe import alike
 from keeper_device import Device
 
 from edgeai_runtime.errors import KeeperError
@@ -189,3 +190,20 @@ class TestMemoryThatDoesNotHoldTwo:
             load.wait_answers(20, 2)
         assert load.lost == []
         assert device.log.read_text().count("memory does not hold two") == 3
+
+
+@pytest.mark.parametrize(
+    ("found", "expected", "same"),
+    [
+        (["a"], ["a"], True),
+        (["a"], ["b"], False),
+        ([1.001, -1.0], [1.0, -1.0], True),
+        ([1.02, -1.0], [1.0, -1.0], False),
+        ([100], [101], False),
+        ([1.0], [1.0, 1.0], False),
+        ([None], [1.0], False),
+        (None, [1.0], False),
+    ],
+)
+def test_an_answer_is_the_same_but_for_the_order_of_adding_up(found: Any, expected: Any, same: bool) -> None:
+    assert alike(found, expected) is same

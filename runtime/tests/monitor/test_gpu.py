@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Dict
 
 import pytest
 from machines import JETSON, make
@@ -14,6 +14,10 @@ class Library:
     """libnvidia-ml of a PC with one GPU; `missing` is what that GPU does not tell."""
 
     NOT_SUPPORTED = 3
+    TEXTS: ClassVar[Dict[str, bytes]] = {
+        "nvmlDeviceGetName": b"NVIDIA T400 4GB",
+        "nvmlSystemGetDriverVersion": b"550.90.07",
+    }
 
     def __init__(self, missing: str = "-", init: int = 0) -> None:
         self._missing, self._init = missing, init
@@ -25,6 +29,12 @@ class Library:
         def answer(*arguments: Any) -> int:
             if self._missing in name:
                 return self.NOT_SUPPORTED
+            if name in self.TEXTS:
+                arguments[-2].value = self.TEXTS[name]
+                return 0
+            if name == "nvmlDeviceGetCudaComputeCapability":
+                arguments[1]._obj.value, arguments[2]._obj.value = 7, 5
+                return 0
             found = arguments[-1]._obj
             if "Utilization" in name:
                 found.gpu = 37
@@ -59,6 +69,7 @@ def test_a_machine_without_a_gpu_tells_nothing(tmp_path: Path) -> None:
     gpu = Gpu(tmp_path)
     assert set(gpu.take().values()) == {None}
     assert gpu.power_mode() is None
+    assert gpu.identity() == {}
 
 
 def test_nvidia_s_driver_tells_on_a_pc() -> None:
@@ -74,10 +85,25 @@ def test_nvidia_s_driver_tells_on_a_pc() -> None:
     assert gpu.power_limit() == "70 W"
 
 
+def test_nvidia_s_driver_tells_which_gpu_it_is() -> None:
+    gpu = nvml.Nvml.open(Library())
+    assert gpu is not None
+    assert gpu.identity() == {
+        "name": "NVIDIA T400 4GB",
+        "compute_capability": "7.5",
+        "driver": "550.90.07",
+    }
+
+
+def test_a_jetson_s_gpu_is_known_by_its_chip(tmp_path: Path) -> None:
+    assert Gpu(make(tmp_path, JETSON)).identity() == {"name": "tegra234"}
+
+
 def test_what_a_gpu_does_not_tell_is_left_out() -> None:
     gpu = nvml.Nvml.open(Library(missing="Power"))
     assert gpu is not None
     assert gpu.power_limit() is None
+    assert "driver" not in (nvml.Nvml.open(Library(missing="Driver")) or gpu).identity()
     assert gpu.take()["gpu_percent"] == 37.0
 
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Dict
+from typing import Any, Dict, Optional
 
 import pytest
 
@@ -82,16 +82,25 @@ def test_what_the_serving_process_tells_is_part_of_the_report() -> None:
 def test_where_nothing_serves_the_machine_is_read_all_the_same() -> None:
     told = report(DEVICE, status(phase="failed"), MANIFEST, readings={"temperature_c": 40.0})
     assert (told["temperature_c"], told["condition"]) == (40.0, "failing")
+    assert told["condition_reason"] == "nothing serves"
 
 
 @pytest.mark.parametrize(
-    ("alarms", "error_percent", "condition"),
-    [([], 0.0, "good"), (["hot"], 0.0, "degraded"), ([], 49.9, "good"), (["hot"], 50.0, "failing")],
+    ("alarms", "error_percent", "condition", "reason"),
+    [
+        ([], 0.0, "good", None),
+        (["hot"], 0.0, "degraded", "an alarm stands"),
+        (["hot", "full"], 0.0, "degraded", "2 alarms stand"),
+        ([], 49.9, "good", None),
+        (["hot"], 50.0, "failing", "50 % of the last minute's requests failed"),
+    ],
 )
-def test_the_condition_sums_it_up(alarms: Any, error_percent: float, condition: str) -> None:
+def test_the_condition_sums_it_up_and_says_why(
+    alarms: Any, error_percent: float, condition: str, reason: Optional[str]
+) -> None:
     service = {**SERVICE, "readings": {"error_percent": error_percent}}
     told = report(DEVICE, status(), MANIFEST, alarms=alarms, service=service)
-    assert (told["condition"], told["alarms"]) == (condition, alarms)
+    assert (told["condition"], told["condition_reason"], told["alarms"]) == (condition, reason, alarms)
 
 
 def test_a_device_that_took_a_generation_back_says_so_and_why() -> None:

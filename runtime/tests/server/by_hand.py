@@ -9,7 +9,7 @@ import ssl
 import subprocess
 import sys
 from pathlib import Path
-from typing import Optional
+from typing import Optional, Sequence
 
 from serving_process import BOUND_S
 
@@ -17,8 +17,10 @@ from serving_process import BOUND_S
 class ByHand:
     """`edgeai serve` as one types it; `said` is its line that it is ready."""
 
-    def __init__(self, directory: Path, *arguments: str) -> None:
-        command = [sys.executable, "-m", "edgeai_runtime", "serve", "--http", "127.0.0.1:0", *arguments]
+    def __init__(
+        self, directory: Path, *arguments: str, program: Sequence[str] = ("-m", "edgeai_runtime")
+    ) -> None:
+        command = [sys.executable, *program, "serve", "--http", "127.0.0.1:0", *arguments]
         environment = dict(os.environ, ORT_DISABLE_TELEMETRY="1", XDG_CACHE_HOME=str(directory / "cache"))
         self.process = subprocess.Popen(
             command, cwd=directory, stderr=subprocess.PIPE, env=environment, text=True

@@ -202,6 +202,20 @@ class TestTls:
         remote.close()
         assert by_hand.process.wait(BOUND_S) == 0
 
+    def test_is_missed_once_however_often_it_is_not_spoken(
+        self, start: Callable[[str], ByHand], certificate: Dict[str, Path]
+    ) -> None:
+        by_hand = start('certificate = "{pem}"\nkey = "{key}"\n'.format(**certificate))
+        for _time in range(5):
+            plain = by_hand.connect()
+            with pytest.raises((http.client.HTTPException, OSError)):
+                ask(plain, "GET", "/v2")
+            plain.close()
+        by_hand.process.terminate()
+        _out, said = by_hand.process.communicate(timeout=BOUND_S)
+        (line,) = said.splitlines()
+        assert line.startswith("edgeai: a connection was lost while it was accepted: [SSL: HTTP_REQUEST]")
+
     def test_a_crowd_that_never_agrees_on_it_makes_room(
         self, start: Callable[[str], ByHand], certificate: Dict[str, Path]
     ) -> None:

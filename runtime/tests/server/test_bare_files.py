@@ -128,7 +128,20 @@ def test_a_socket_that_a_killed_one_left_is_taken_over(files: Path) -> None:
         (["gone.onnx"], "gone.onnx: there is no such file"),
         (["text.onnx"], "text.onnx: onnxruntime"),
         (["adder.onnx", "other/adder.onnx"], "would both be the model 'adder'; rename one of the files"),
-        (["adder.onnx", "--uds", "text.onnx"], "text.onnx: cannot serve there (Address already in use)"),
+        (["adder.onnx", "./adder.onnx"], "adder.onnx: this file was named twice; name each once."),
+        (
+            ["adder.onnx", "--uds", "text.onnx"],
+            "text.onnx: cannot serve there (something else has that name)",
+        ),
+        (
+            ["adder.onnx", "--uds", "a" * 100],
+            "a: cannot serve there (its name is too long for a Unix socket)",
+        ),
+        (
+            ["adder.onnx", "--uds", "a" * 300],
+            "a: cannot serve there (File name too long); choose another path",
+        ),
+        (["adder.onnx", "--uds", "gone/a.sock"], "cannot serve there (No such file or directory); choose"),
         (["adder.onnx", "--generation", "."], "leave files, --uds and --config away"),
         (["adder.onnx", "--http", "8080"], "'8080' is no address to serve on"),
     ],
@@ -156,7 +169,7 @@ def test_an_address_that_is_taken_is_said(
     assert main(["serve", str(files / "adder.onnx"), "--http", f"127.0.0.1:{by_hand.port}"]) == 1
     assert "cannot serve there (Address already in use); choose another" in capsys.readouterr().err
     assert main(["serve", str(files / "adder.onnx"), "--uds", str(files / "here.sock")]) == 1
-    assert "here.sock: cannot serve there (Address already in use)" in capsys.readouterr().err
+    assert "here.sock: cannot serve there (somebody serves there)" in capsys.readouterr().err
 
 
 def test_a_model_is_unloaded_and_loaded_again(

@@ -16,6 +16,7 @@ from typing import Any, Dict, Iterator, List, Tuple
 import pytest
 import requests
 import toys
+from onnx import TensorProto
 from serving_process import BOUND_S, ServingProcess, serving
 from toys import Toy
 
@@ -23,6 +24,7 @@ MODELS = {
     "adder": Toy(toys.add_one()),
     "reader": Toy(toys.reader(widest=16), toys.READER, toys.LABELS),
     "divider": Toy(toys.divide()),
+    "words": Toy(toys.echo(TensorProto.STRING, ["N"])),
 }
 TENSOR = {"name": "x", "datatype": "FP32", "shape": [1, 3], "data": [1, 2, 3]}
 MIB = 1 << 20
@@ -107,6 +109,27 @@ HOSTILE: Dict[str, Tuple[str, Dict[str, str], bytes, int]] = {
     "too few values": ("adder", {}, asked(dict(TENSOR, data=[1, 2])), 400),
     "a value that is none": ("adder", {}, asked(dict(TENSOR, data=[1, 2, {}])), 400),
     "texts for numbers": ("adder", {}, asked(dict(TENSOR, data=["1", "2", "3"])), 400),
+    "one long text among many": ("adder", {}, asked(dict(TENSOR, data=["a" * 200_000, *[""] * 3000])), 400),
+    "one long text among many texts": (
+        "adder",
+        {},
+        asked(dict(TENSOR, datatype="BYTES", data=["a" * 200_000, *[""] * 3000])),
+        400,
+    ),
+    "numbers and texts": ("adder", {}, asked(dict(TENSOR, datatype="BYTES", data=[1, "a", "b"])), 400),
+    "empty lists without end": ("adder", {}, b'{"inputs":[' + b"[]," * 3_000_000 + b"[]]}", 400),
+    "a number of many digits": (
+        "adder",
+        {},
+        asked(TENSOR).replace(b"[1, 2, 3]", b"[1, 2, " + b"9" * 1_000_000 + b"]"),
+        400,
+    ),
+    "a number beyond all": (
+        "adder",
+        {},
+        asked(TENSOR).replace(b"[1, 2, 3]", b"[1, 2, 1" + b"0" * 400 + b"]"),
+        400,
+    ),
     "an unknown datatype": ("adder", {}, asked(dict(TENSOR, datatype="FP128")), 400),
     "an unknown input": ("adder", {}, asked(dict(TENSOR, name="other")), 400),
     "an unknown output": ("adder", {}, asked(TENSOR, outputs=[{"name": "other"}]), 400),
@@ -127,10 +150,32 @@ HOSTILE: Dict[str, Tuple[str, Dict[str, str], bytes, int]] = {
     "a long name of an output": ("adder", {}, asked(TENSOR, outputs=[{"name": "x" * 1_000_000}]), 400),
     "half a surrogate pair in a name": ("adder", {}, asked(dict(TENSOR, name="\ud800")), 400),
     "half a surrogate pair in an id": ("adder", {}, asked(TENSOR, id="\ud800"), 400),
+    "half a surrogate pair in bytes": ("adder", {}, b'{"id":"\xed\xa0\x80"}', 400),
+    "half a surrogate pair in UTF-16": (
+        "adder",
+        {},
+        '{"id":"\ud800"}'.encode("utf-16", "surrogatepass"),
+        400,
+    ),
+    "the class of a text": (
+        "words",
+        {},
+        asked(
+            {"name": "x", "datatype": "BYTES", "shape": [1], "data": ["a"]},
+            outputs=[{"name": "y", "parameters": {"classification": 1}}],
+        ),
+        400,
+    ),
     "a byte too few": ("adder", bits(len(BINARY)), BINARY + b"x" * 11, 400),
     "a byte too many": ("adder", bits(len(BINARY)), BINARY + b"x" * 13, 400),
     "JSON longer than the body": ("adder", bits(len(BINARY) + 100), BINARY, 400),
     "JSON longer than any": ("adder", bits(1 << 62), BINARY, 400),
+    "JSON of a length of many digits": (
+        "adder",
+        {"Inference-Header-Content-Length": "9" * 5000},
+        BINARY,
+        400,
+    ),
     "JSON of a negative length": ("adder", bits(-1), BINARY, 400),
     "no whole number of values": ("adder", bits(0), b"x" * 13, 400),
     "unpacked too large": ("adder", PACKED, gzip.compress(bytes(64 * MIB)), 413),
@@ -163,6 +208,26 @@ def test_numbers_that_are_none_go_through_the_model(url: str, word: str) -> None
     answer = requests.post(f"{url}/v2/models/adder/infer", body, timeout=BOUND_S)
     assert answer.status_code == 200
     assert answer.json()["outputs"][0]["data"] == [None, 3, 4]
+
+
+def test_the_classes_of_no_rows_are_none(url: str) -> None:
+    wish = {"name": "y", "parameters": {"classification": 2}}
+    body = asked(dict(TENSOR, shape=[0, 3], data=[]), outputs=[wish])
+    answer = requests.post(f"{url}/v2/models/adder/infer", body, timeout=BOUND_S)
+    assert answer.status_code == 200
+    assert (answer.json()["outputs"][0]["shape"], answer.json()["outputs"][0]["data"]) == ([0, 2], [])
+
+
+def test_what_is_remembered_of_requests_stays_small(url: str, process: ServingProcess) -> None:
+    """Each of these has JSON of its own in front of its bytes."""
+    before = peak_mib(process)
+    for number in range(12):
+        text = BINARY + b" " * (12_000_000 + number)
+        answer = requests.post(
+            f"{url}/v2/models/adder/infer", text + bytes(12), headers=bits(len(text)), timeout=BOUND_S
+        )
+        assert answer.status_code == 200
+    assert peak_mib(process) - before < 80
 
 
 def connect(url: str) -> socket.socket:

@@ -23,7 +23,8 @@ BOUND_S = 20.0
 
 def mirror(head: Head, body: memoryview, reply: Reply) -> None:
     """Answers with what was understood."""
-    told = {"method": head.method, "path": head.path, "size": len(body), "sum": sum(body[::100])}
+    sizes = {"size": len(body), "sum": sum(body[::100])}
+    told = {"method": head.method, "path": head.path, "headers": dict(head.headers), **sizes}
     reply(Response(200, json.dumps(told).encode()))
 
 
@@ -207,6 +208,29 @@ def test_a_client_that_waits_for_continue_is_told_to() -> None:
     serve(scenario)
 
 
+def test_a_target_may_name_the_host_as_for_a_proxy() -> None:
+    async def scenario(connect: Client, _listening: Listening) -> None:
+        reader, writer = await connect()
+        for target in (b"http://device:8080/v2/health?x=1", b"/v2/health"):
+            writer.write(b"GET " + target + b" HTTP/1.1\r\nHost: device\r\n\r\n")
+            assert (await read(reader))[2]["path"] == "/v2/health"
+
+    serve(scenario)
+
+
+def test_what_follows_a_body_says_nothing_about_it() -> None:
+    """A field there that names a compression would have the body unpacked."""
+
+    async def scenario(connect: Client, _listening: Listening) -> None:
+        reader, writer = await connect()
+        writer.write(b"POST / HTTP/1.1\r\nA: b\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n")
+        writer.write(b"0\r\nContent-Encoding: gzip\r\nA: c\r\n\r\n")
+        told = (await read(reader))[2]
+        assert (told["size"], told["headers"]) == (3, {"a": "b", "transfer-encoding": "chunked"})
+
+    serve(scenario)
+
+
 @pytest.mark.parametrize(
     ("sent", "status"),
     [
@@ -218,6 +242,7 @@ def test_a_client_that_waits_for_continue_is_told_to() -> None:
         (b"GET /" + b"x" * 3000, 431),
         (b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 1500 + b"\r\n", 431),
         (b"POST / HTTP/1.1\r\nContent-Length: 1001\r\n\r\n", 413),
+        (b"POST / HTTP/1.1\r\nContent-Length: " + b"9" * 19 + b"\r\n\r\n", 413),
         (b"POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 1001\r\n\r\n", 413),
         (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3e9\r\n" + b"x" * 1001, 413),
     ],

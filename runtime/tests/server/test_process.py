@@ -168,15 +168,23 @@ def test_what_is_answered_in_passing_is_counted_and_a_mistake_among_it_told(tmp_
             assert np.frombuffer(behind, np.float32).tolist() == [number + 1, 2, 3]
         short = client.post(infer, head + bytes(11), headers=headers, timeout=BOUND_S)
         assert (short.status_code, short.json()["error"][:28]) == (400, "11 bytes follow the JSON and")
-        probe = client.post(
+        claimed = client.post(
             infer, head + bytes(12), headers={**headers, "X-EdgeAI-Probe": "1"}, timeout=BOUND_S
         )
-        assert probe.status_code == 200
+        assert claimed.status_code == 200
+        started.aside.sendall(
+            b"POST /v2/models/adder/infer HTTP/1.1\r\nX-EdgeAI-Probe: 1\r\n"
+            b"Inference-Header-Content-Length: %d\r\nContent-Length: %d\r\n\r\n"
+            % (len(head), len(head) + 12)
+            + head
+            + bytes(12)
+        )
+        assert started.aside.recv(1 << 16).startswith(b"HTTP/1.1 200 ")
         told = client.get(f"{started.url}/v2/models/adder/stats", timeout=BOUND_S).json()["model_stats"][0]
         health = client.get(f"{started.url}/v2/health", timeout=BOUND_S).json()
     counted = {name: told["inference_stats"][name]["count"] for name in ("success", "fail", "compute_infer")}
-    assert counted == {"success": 5, "fail": 1, "compute_infer": 5}
-    assert (health["requests"], health["in_flight"], told["inference_count"]) == (6, 0, 5)
+    assert counted == {"success": 6, "fail": 1, "compute_infer": 6}, "the keeper's own is not"
+    assert (health["requests"], health["in_flight"], told["inference_count"]) == (7, 0, 6)
 
 
 def test_answers_are_kept_unless_the_release_does_without(tmp_path: Path) -> None:

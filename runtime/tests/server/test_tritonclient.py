@@ -9,7 +9,7 @@ from typing import Any, Iterator
 import numpy as np
 import pytest
 
-pytest.importorskip("tritonclient.http", reason="tritonclient is among the tests on Python 3.13")
+pytest.importorskip("tritonclient.http", reason="tritonclient is among the tests on Python 3.8 and 3.13")
 import toys
 import tritonclient.http
 import tritonclient.http.aio

@@ -16,9 +16,10 @@ from edgeai_runtime.backends.execution import Execution
 from edgeai_runtime.backends.onnx import OnnxBackend
 from edgeai_runtime.errors import InputError
 from edgeai_runtime.monitor.counts import ModelCounts
+from edgeai_runtime.protocol import requests
+from edgeai_runtime.protocol.requests import Asked, Wish
 from edgeai_runtime.release import Serving
-from edgeai_runtime.server.v2 import models, requests
-from edgeai_runtime.server.v2.requests import Asked, Wish
+from edgeai_runtime.server.v2 import models
 from edgeai_runtime.server.v2.responses import JSON_SIZE, Writer
 from edgeai_runtime.serving.batching import Batching
 from edgeai_runtime.serving.model import Model
@@ -169,6 +170,42 @@ def test_broken_binary_text_is_refused(raw: bytes) -> None:
     )
     with pytest.raises(InputError, match="'x'"):
         decode(header + raw, len(header))
+
+
+def in_json(name: str, data: List[int]) -> Dict[str, Any]:
+    return {"name": name, "datatype": "INT32", "shape": [2], "data": data}
+
+
+def in_bytes(name: str, size: int, datatype: str = "INT32", shape: Any = (2,)) -> Dict[str, Any]:
+    return {"name": name, "datatype": datatype, "shape": shape, "parameters": {"binary_data_size": size}}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ((in_bytes("a", 8), in_json("b", [1, 2])), (in_json("a", [1, 2]), in_bytes("b", 8))),
+        (
+            (in_bytes("a", 5, "BYTES", [1]), in_bytes("b", 10, "BYTES", [2])),
+            (in_bytes("a", 10, "BYTES", [1]), in_bytes("b", 5, "BYTES", [2])),
+        ),
+    ],
+    ids=["one in JSON", "texts"],
+)
+def test_whose_bytes_are_whose_makes_another_question(one: Any, other: Any) -> None:
+    first, second = (requests.decode(body(*inputs)) for inputs in (one, other))
+    assert first.meta != second.meta
+    assert requests.decode(body(*one)).meta == first.meta
+
+
+def test_texts_keep_every_character() -> None:
+    texts = ["abc\0", "", "ä\n", "1"]
+    _asked, feeds = decode(body(tensor(texts, "BYTES", [4])))
+    assert feeds["x"].tolist() == texts
+
+
+def test_a_whole_number_may_be_as_large_as_any_other() -> None:
+    _asked, feeds = decode(body(tensor([10**30, 1.5], "FP64")))
+    assert feeds["x"].tolist() == [1e30, 1.5]
 
 
 def test_what_belongs_to_the_request_is_read() -> None:

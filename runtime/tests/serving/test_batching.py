@@ -14,6 +14,7 @@ from onnx import TensorProto, helper
 from edgeai_runtime.backends.base import Tensors
 from edgeai_runtime.backends.execution import Execution
 from edgeai_runtime.backends.onnx import OnnxBackend
+from edgeai_runtime.monitor.memory import resident_mb
 from edgeai_runtime.release import Serving
 from edgeai_runtime.serving import batching
 from edgeai_runtime.serving.batching import Batching, measure
@@ -54,13 +55,31 @@ def test_where_a_call_costs_more_than_a_row_batches_are_large(timed: Any) -> Non
 
 
 def test_the_smallest_of_nearly_equal_sizes_is_chosen(timed: Any) -> None:
-    assert found(timed(toys.add_one(), fixed=0.000_1, each=0.000_5)).max_batch_size in (2, 4)
+    assert found(timed(toys.add_one(), fixed=0.002, each=0.010)).max_batch_size in (2, 4)
+
+
+def test_a_quick_model_is_batched_for_what_a_run_costs_besides(timed: Any) -> None:
+    """A millisecond a row, whatever the batch: alone each has a run of its own to bear."""
+    result = found(timed(toys.add_one(), each=0.001))
+    assert result.max_batch_size in (4, 8)
+    assert result.why.startswith(
+        "measured, ms a row by batch size, with 0.3 ms of a run besides: 1: 1.3, 2: 1.15,"
+    )
+
+
+def test_what_the_larger_batches_took_is_given_back(timed: Any) -> None:
+    """A row takes 2 MB on its way, the largest batch 64."""
+    model = timed(toys.wide_inside(), fixed=0.001, each=0.000_01)
+    model.warm_up()
+    before = resident_mb()
+    assert found(model).max_batch_size == 32
+    assert resident_mb() - before < 16
 
 
 def test_where_rows_take_what_they_take_nothing_is_batched(timed: Any) -> None:
     result = found(timed(toys.add_one(), each=0.005))
     assert result.max_batch_size == 1
-    assert result.why.startswith("measured, ms a row by batch size: 1: 5")
+    assert ": 1: 5.3, 2: 5.15, " in result.why
 
 
 def test_no_batch_keeps_others_waiting_for_long(timed: Any) -> None:

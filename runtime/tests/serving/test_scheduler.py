@@ -113,15 +113,28 @@ def test_in_the_loop_the_first_is_answered_at_once_and_what_came_with_it_togethe
     held.may_go.set()
 
     async def scenario(ask: ASK, _scheduler: Scheduler) -> None:
-        for _turn in range(2):
-            first, *others = [ask(row(number)) for number in range(6)]
-            assert first.done()
-            assert not any(other.done() for other in others)
-            await asyncio.gather(*others)
-            await asyncio.sleep(0)
+        first, *others = [ask(row(number)) for number in range(6)]
+        assert first.done()
+        assert not any(other.done() for other in others)
+        await asyncio.gather(*others)
 
     run(held, IN_LOOP, scenario)
-    assert held.batches == [1, 5] * 2
+    assert held.batches == [1, 5]
+
+
+def test_in_the_loop_a_crowd_is_awaited_after_a_crowd_until_one_comes_alone(held: Held) -> None:
+    held.may_go.set()
+
+    async def scenario(ask: ASK, _scheduler: Scheduler) -> None:
+        for _turn in range(2):
+            await asyncio.gather(*[ask(row(number)) for number in range(6)])
+            await asyncio.sleep(0)
+        await ask(row(0))
+        await asyncio.sleep(0)
+        assert ask(row(1)).done()
+
+    run(held, IN_LOOP, scenario)
+    assert held.batches == [1, 5, 6, 1, 1]
 
 
 def test_no_batch_is_larger_than_allowed_but_a_request_that_is(held: Held) -> None:
@@ -215,6 +228,19 @@ def test_a_request_may_be_asked_to_wait_for_others(held: Held) -> None:
     assert held.batches == [8]
 
 
+def test_it_does_not_wait_for_others_until_it_is_too_late_for_itself(held: Held) -> None:
+    held.may_go.set()
+    patient = replace(IN_LOOP, wishes=Serving(max_queue_delay_us=30_000_000))
+
+    async def scenario(ask: ASK, _scheduler: Scheduler) -> None:
+        first, second = ask(row(1)), ask(row(2), timeout_us=200_000)
+        assert "y" in await second
+        assert "y" in await first
+
+    run(held, patient, scenario)
+    assert held.batches == [2]
+
+
 def test_it_waits_no_longer_than_that(held: Held) -> None:
     held.may_go.set()
 
@@ -241,7 +267,7 @@ def test_the_first_priority_is_served_first(held: Held) -> None:
 
     wishes = Serving(priority_levels=3, default_priority=2)
     run(held, replace(IN_THREAD, max_batch_size=1, wishes=wishes), scenario)
-    assert order == [1, 0, 3, 9]  # 0: the default's, 2; 9: the last there is
+    assert order == [1, 0, 9, 3]  # 0, and a level that there is not: the default's, 2
 
 
 def test_a_full_queue_refuses(held: Held) -> None:
@@ -313,3 +339,38 @@ def test_a_hot_machine_gets_smaller_batches_and_rests_between_them(held: Held, b
 
     run(held, batching, scenario)
     assert max(held.batches) >= 7
+
+
+class TestAfterACrowd:
+    def test_what_batches_took_is_given_back_when_none_came_lately(self, held: Held) -> None:
+        held.may_go.set()
+        trimmed: List[Any] = []
+        held.trim = lambda feeds: trimmed.append(feeds["x"].shape)  # type: ignore[method-assign]
+
+        async def scenario(ask: ASK, scheduler: Scheduler) -> None:
+            await asyncio.gather(*(ask(row(number)) for number in range(4)))
+            scheduler.settle()
+            assert not trimmed, "one came since it was last asked for"
+            scheduler.settle()
+            await ask(row(9))  # behind it, where the model has a thread
+            assert trimmed == [(1, 3)]
+            scheduler.settle()
+            scheduler.settle()
+            await ask(row(9))
+            assert trimmed == [(1, 3)], "once is enough"
+
+        for batching in (IN_LOOP, IN_THREAD):
+            trimmed.clear()
+            run(held, batching, scenario)
+
+    def test_one_at_a_time_leaves_nothing_to_give_back(self, held: Held) -> None:
+        held.may_go.set()
+        held.trim = lambda feeds: pytest.fail("trimmed")  # type: ignore[method-assign]
+
+        async def scenario(ask: ASK, scheduler: Scheduler) -> None:
+            for number in range(3):
+                await ask(row(number))
+                scheduler.settle()
+            scheduler.settle()
+
+        run(held, IN_LOOP, scenario)

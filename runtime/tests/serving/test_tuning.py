@@ -28,7 +28,7 @@ def test_it_is_measured_again_with_other_processors(tmp_path: Path, monkeypatch:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{", b"[]", b'{"schema": 2, "measured": {}}', b'{"schema": 1, "measured": 3}', b"\xff\xfe"],
+    [b"", b"{", b"[]", b'{"schema": 1, "measured": {}}', b'{"schema": 2, "measured": 3}', b"\xff\xfe"],
 )
 def test_a_damaged_file_is_begun_anew(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "tuning.json"

@@ -10,22 +10,18 @@ import pytest
 
 sys.path.extend(str(Path(__file__).parents[1] / beside) for beside in ("bundle", "convert", "generations"))
 
-from bench import ENVIRONMENT, Bench
+from bench import device_like, make_device, running
+from once import made_once
 from plant import Plant
-from toy import build_environment
 
-from edgeai_runtime.generations import confirm
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same device as the tests of generations begin with."""
+    return made_once(tmp_path_factory, "device", make_device)
 
 
 @pytest.fixture
-def plant(tmp_path: Path) -> Iterator[Any]:
-    bench = Bench(tmp_path / "device")
-    build_environment(bench.paths, ENVIRONMENT)
-    bench.start()
-    try:
-        bench.trial(environment=ENVIRONMENT)
-        confirm(bench.paths)
-        bench.put_live(bench.release("1.0.0"))
+def plant(template: Path, tmp_path: Path) -> Iterator[Any]:
+    with running(device_like(template, tmp_path / "device")) as bench:
         yield Plant(tmp_path, bench)
-    finally:
-        bench.stop()

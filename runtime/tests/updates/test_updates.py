@@ -118,7 +118,7 @@ def test_one_that_was_taken_back_here_is_not_tried_again_by_itself(plant: Any) -
     assert (done.changed, done.updates[0]["verdict"]) == (False, "held")
     assert plant.bench.served() == "1.0.0"
     # Also when others have come and its generation is gone.
-    plant.bench.trial(plant.bench.release("1.0.5"))
+    plant.bench.trial(plant.bench.release("1.0.0", name="date-reader"))
     confirm(plant.bench.paths, kept=0)
     assert not plant.bench.paths.generation(tried.generation).exists()
     (again,) = check_updates(plant.bench.paths, plant.device).updates

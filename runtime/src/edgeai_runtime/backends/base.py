@@ -55,6 +55,11 @@ class Backend(ABC):
     def run(self, feeds: Mapping[str, np.ndarray[Any, Any]]) -> Tensors:
         """One inference: a tensor for each input to a tensor for each output. Raises BackendError."""
 
+    def trim(self, feeds: Mapping[str, np.ndarray[Any, Any]]) -> None:
+        """Keep no more memory than an inference of these tensors takes, where the engine kept that of larger
+        ones. Raises BackendError."""
+        self.run(feeds)
+
     @abstractmethod
     def close(self) -> None:
         """Give the memory back; the backend cannot be used afterwards."""

@@ -14,6 +14,11 @@ PROVIDERS: Dict[str, str] = {
 }
 
 
+# By their names in recipes, and what the file of a converted model is called for each.
+ONNXRUNTIME, TENSORRT = "onnxruntime", "tensorrt"
+MODEL_FILES: Dict[str, str] = {ONNXRUNTIME: "model.onnx", TENSORRT: "model.engine"}
+
+
 @dataclass(frozen=True)
 class Execution:
     """On `threads` threads each, by the first of the `providers` that onnxruntime was built with here."""

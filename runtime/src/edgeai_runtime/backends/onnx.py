@@ -63,9 +63,14 @@ class OnnxBackend(Backend):
         # Errors reach the caller as exceptions, once.
         options.log_severity_level = _FATAL_ONLY
         there = onnxruntime.get_available_providers()
-        wanted = [word for word in execution.providers if PROVIDERS[word] in there]
+        # What this onnxruntime was not built with is passed over; where nothing else is named, it is missed.
+        wanted = [word for word in execution.providers if PROVIDERS[word] in there] or execution.providers
         # What a provider does not run, and all of it where none starts, is the processor's.
-        providers = [(PROVIDERS[word], _options(word, execution.threads)) for word in wanted if word != "cpu"]
+        providers = [
+            (PROVIDERS[word], _options(word, execution.threads))
+            for word in wanted
+            if word != "cpu" and PROVIDERS[word] in there
+        ]
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of a provider that does not start: it is asked for below
@@ -88,6 +93,15 @@ class OnnxBackend(Backend):
         except Exception as error:  # noqa: BLE001
             raise BackendError(reason(error)) from None
         return {name: np.asarray(result) for name, result in zip(self._names, results)}
+
+    def trim(self, feeds: Mapping[str, np.ndarray[Any, Any]]) -> None:
+        options = onnxruntime.RunOptions()
+        options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+        try:
+            if self._session is not None:
+                self._session.run(self._names, feeds, options)
+        except Exception as error:  # noqa: BLE001
+            raise BackendError(reason(error)) from None
 
     def close(self) -> None:
         self._session = None

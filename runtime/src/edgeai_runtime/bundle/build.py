@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 from edgeai_runtime import __version__
+from edgeai_runtime.authoring.check import read
+from edgeai_runtime.bundle.conversions import read_conversions
 from edgeai_runtime.bundle.debian import DebianCache
 from edgeai_runtime.bundle.keys import Passphrase
 from edgeai_runtime.bundle.layout import is_whole, place, sweep
@@ -24,7 +26,7 @@ from edgeai_runtime.bundle.targets import Target, find_controller, find_target
 from edgeai_runtime.bundle.trust_root import open_keys, read_roots
 from edgeai_runtime.bundle.wheels import WheelCache
 from edgeai_runtime.errors import InputError
-from edgeai_runtime.release import Content, content_size, read_source
+from edgeai_runtime.release import Content, Release, content_size
 
 SCHEMA = 1
 # The time for all; for the depot a web server, and what keeps its log small; for a controller its way to
@@ -67,12 +69,14 @@ def build(
     debian_refresh: bool = False,
     own_wheels: Mapping[str, Path] = MappingProxyType({}),
     controllers: Sequence[str] = (),
+    conversions: Optional[Path] = None,
     passphrase: Optional[Passphrase] = None,
     check: bool = False,
     progress: Progress = lambda sentence: None,
 ) -> BundleResult:
     """Make `output` hold exactly these targets and releases, signed for `expires_days`.
 
+    `conversions`: the directory of what devices converted and others of the same fingerprint may take.
     `own_wheels` names for a target the directory of wheels that the user brings for it.
     For each suite in `debian` ("bookworm-arm64") come `debian_packages` with what they need, out of
     `debian_sources` or this machine's own package sources; as the cache has them, unless
@@ -90,6 +94,9 @@ def build(
     releases, contents, blobs = _read_releases(release_dirs, progress)
     revoked = read_revoked(keys_dir)
     refuse_revoked(revoked, releases)
+    shared, files = read_conversions(conversions, _models(contents), progress)
+    contents.update(shared)
+    blobs.update(files)
     if revoked:
         contents["revoked.json"] = json.dumps(revoked, sort_keys=True).encode() + b"\n"
     signed = signed_targets(output / "metadata")
@@ -148,7 +155,10 @@ def build(
         starter.write()
         write_offers(output, {**about, **times}, contents)
     count = sum(map(len, releases.values()))
-    said = f"a bundle of {len(chosen)} targets and {count} releases, good until {expires:%Y-%m-%d}"
+    parts = f"{len(chosen)} targets and {count} releases"
+    if shared:
+        parts = f"{len(chosen)} targets, {count} releases and {len(shared)} conversions"
+    said = f"a bundle of {parts}, good until {expires:%Y-%m-%d}"
     return BundleResult(
         path=str(output),
         root_json=str(output / "metadata" / "1.root.json"),
@@ -183,7 +193,7 @@ def _read_releases(
     manifests: Dict[str, bytes] = {}
     contents: Dict[str, Content] = {}
     for directory in directories:
-        release, sources = read_source(directory)
+        release, sources = read(directory)
         target = f"releases/{release.name}/{release.version}.json"
         if manifests.get(target, release.to_json()) != release.to_json():
             raise InputError(
@@ -195,6 +205,11 @@ def _read_releases(
         versions.setdefault(release.name, []).append(release.version)
         progress(f"read {release.name} {release.version}")
     return {name: sorted(set(found)) for name, found in sorted(versions.items())}, manifests, contents
+
+
+def _models(manifests: Mapping[str, bytes]) -> Set[str]:
+    """The sha256 of each release's model, as its fingerprint knows it."""
+    return {Release.from_json(data, name).model.sha256 for name, data in manifests.items()}
 
 
 def _refuse_changed_versions(output: Path, signed: Mapping[str, str], manifests: Mapping[str, bytes]) -> None:

@@ -5,6 +5,7 @@ Importing this package loads neither onnx nor onnxruntime: they are loaded by th
 """
 
 from edgeai_runtime.convert.conversion import Conversion, Row
-from edgeai_runtime.convert.convert import convert_release, serving_execution
+from edgeai_runtime.convert.convert import convert_release, share_conversion
+from edgeai_runtime.convert.search import Live
 
-__all__ = ["Conversion", "Row", "convert_release", "serving_execution"]
+__all__ = ["Conversion", "Live", "Row", "convert_release", "share_conversion"]

@@ -10,6 +10,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Callable, Dict
 
+import psutil
+
 from edgeai_runtime.durable import cannot_write, of_the_disk
 from edgeai_runtime.errors import EdgeAIError
 
@@ -21,8 +23,9 @@ def main() -> int:
     # Lines from native code belong to stderr: stdout is the protocol.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    with contextlib.suppress(OSError):
-        os.nice(10)  # what serves on this device goes first
+    with contextlib.suppress(OSError, psutil.Error):  # what serves on this device goes first
+        os.nice(19)
+        psutil.Process().ionice(psutil.IOPRIO_CLASS_IDLE)
 
     def say(**line: Any) -> None:
         print(json.dumps(line), file=answers, flush=True)
@@ -40,9 +43,21 @@ def main() -> int:
 
 
 def _do(job: Dict[str, Any], say: Callable[..., None]) -> None:
-    from edgeai_runtime.convert.work import convert_all
+    from edgeai_runtime.convert.stopwatch import notice_pauses
+    from edgeai_runtime.convert.work import convert_all, measure_given, race_all
 
-    for row in convert_all(job, progress=lambda sentence: say(progress=sentence)):
+    notice_pauses()
+
+    def progress(sentence: str) -> None:
+        say(progress=sentence)
+
+    if job["race"]:
+        say(times=race_all(job, progress))
+        return
+    if job.get("given"):
+        say(row=asdict(measure_given(job, progress)))
+        return
+    for row in convert_all(job, progress):
         say(row=asdict(row))
 
 

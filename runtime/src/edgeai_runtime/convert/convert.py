@@ -2,174 +2,188 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
-import tempfile
+import time
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Callable, Dict, Optional, Tuple
+from typing import Callable, Dict, Optional, Tuple
 
-from edgeai_runtime.backends.execution import Execution
+from edgeai_runtime.backends.execution import ONNXRUNTIME
 from edgeai_runtime.convert import conversion, fingerprint
-from edgeai_runtime.convert.candidates import Candidate, candidates, choose, recipe_name
-from edgeai_runtime.convert.child import run_child
+from edgeai_runtime.convert.burden import Burden
+from edgeai_runtime.convert.choice import best, demanded
 from edgeai_runtime.convert.conversion import Conversion
-from edgeai_runtime.durable import append_journal, device_lock, fsync_directory, writing
-from edgeai_runtime.errors import ConvertError
+from edgeai_runtime.convert.plan import Chances, recipe_name
+from edgeai_runtime.convert.processor import saturates
+from edgeai_runtime.convert.search import RACERS, Live, Search
+from edgeai_runtime.convert.shared import Shared, share
+from edgeai_runtime.convert.taking import offered, take
+from edgeai_runtime.convert.wanted import Wanted
+from edgeai_runtime.convert.workplace import workplace
+from edgeai_runtime.durable import append_journal, device_lock, fsync_directory
+from edgeai_runtime.errors import ConvertError, InputError
 from edgeai_runtime.paths import Paths
-from edgeai_runtime.release import Recipe, Release, file_sha256
+from edgeai_runtime.release import Release, file_sha256
+from edgeai_runtime.release.recipe import AUTO
+from edgeai_runtime.release.tensors import LARGEST_MODEL
 from edgeai_runtime.settings import Device
 from edgeai_runtime.trust.space import CONVERSION_COPIES, need_space
 from edgeai_runtime.trust.store import blob_path, is_intact
 
 Progress = Callable[[str], None]
-_WORK = ".work-"
 
 
 def convert_release(
-    paths: Paths, device: Device, release: Release, check: bool, progress: Progress
+    paths: Paths,
+    device: Device,
+    release: Release,
+    check: bool,
+    progress: Progress,
+    live: Optional[Live] = None,
 ) -> Conversion:
-    """The release's model converted by the recipe of this device's class, and measured here.
+    """The release's model converted by the recipe of this device's class, and measured here, beside what is
+    `live` where the recipe searches.
 
-    What was converted before under the same fingerprint is answered at once, with `changed` False.
+    What was converted before under the same fingerprint is answered at once, with `changed` False. What
+    another device of that fingerprint converted is taken from the depot, where the device's settings allow
+    it and what is measured here passes.
     With `check` nothing is done, and what is not known yet is empty.
     Raises InputError without a recipe for the class, ConvertError when a model cannot be converted,
     StorageError.
     """
-    recipe = release.recipe_for(device.device_class)
-    execution = serving_execution(recipe, device)
-    inputs = fingerprint.inputs(release, recipe, execution)
-    digest = fingerprint.digest(inputs)
-    kept = _kept(paths, digest)
+    wanted = Wanted.of(paths, device, release)
+    kept = _kept(wanted)
     if kept:
         return kept
-    what = f"{release.name} {release.version} to {recipe_name(recipe)}"
+    last = conversion.last_inputs(paths, release.name)
+    differs = fingerprint.differences(last, wanted.inputs) if last else {}
     if check:
-        return Conversion(
-            digest,
-            "",
-            recipe.engine,
-            recipe_name(recipe),
-            None,
-            None,
-            None,
-            0,
-            (),
-            True,
-            (f"would convert {what}",),
-        )
+        return _predicted(wanted, last is None, differs, progress)
     with device_lock(paths):
-        kept = _kept(paths, digest)  # by whoever held the lock
+        kept = _kept(wanted)  # by whoever held the lock
         if kept:
             return kept
-        progress(f"converting {what} on {device.name}")
-        made = _convert(paths, release, recipe, execution, digest, inputs, progress)
-        conversion.save(paths, made, inputs)
+        made = take(wanted, progress)
+        if made is None:
+            progress(f"converting {wanted.what} on {device.name}")
+            made = _convert(wanted, progress, live)
+        conversion.save(paths, made, release.name, wanted.inputs)
         append_journal(
             paths,
             "converted",
             release=release.name,
             version=release.version,
-            fingerprint=digest,
+            fingerprint=made.fingerprint,
             artifact=made.artifact,
             recipe=made.recipe,
             quality=made.quality,
             p50_ms=made.p50_ms,
             size=made.size,
         )
-    return replace(made, actions=(f"converted {what}: {made.table[-1].why}",))
+    return replace(made, differs=differs)
 
 
-def serving_execution(recipe: Recipe, device: Device) -> Execution:
-    """On as many threads as the recipe asks for, within what the device allows one model."""
-    return Execution(min(recipe.threads, device.threads), device.providers)
+def share_conversion(paths: Paths, device: Device, release: Release) -> Shared:
+    """What this device made of a release, for others of its fingerprint. Raises InputError where it has not
+    converted it, as it is now."""
+    wanted = Wanted.of(paths, device, release)
+    made = _kept(wanted)
+    if made is None:
+        raise InputError(
+            f"{wanted.name} is not converted on this device as it is now; convert it first with "
+            f"`edgeai convert {wanted.name}`."
+        )
+    return share(paths, device, release.name, made, wanted.inputs)
 
 
-def _kept(paths: Paths, digest: str) -> Optional[Conversion]:
-    kept = conversion.load(paths, digest)
+def _kept(wanted: Wanted) -> Optional[Conversion]:
+    kept = conversion.load(wanted.paths, wanted.fingerprint)
     if kept is None:
         return None
-    return kept if is_intact(paths, kept.artifact, kept.size) else None
+    whole = is_intact(wanted.paths, kept.artifact, kept.size)
+    return kept if whole and (not kept.instead or blob_path(wanted.paths, kept.instead).is_file()) else None
 
 
-def _convert(
-    paths: Paths,
-    release: Release,
-    recipe: Recipe,
-    execution: Execution,
-    digest: str,
-    inputs: Dict[str, Any],
-    progress: Progress,
+def _predicted(
+    wanted: Wanted, never: bool, differs: Dict[str, Tuple[str, str]], progress: Progress
 ) -> Conversion:
-    _need_blobs(paths, release)
-    plan = candidates(recipe)
-    demanded = next(candidate for candidate in plan if candidate.used)
-    _need_space(paths, release, CONVERSION_COPIES)
+    offer = offered(wanted, keep=False, progress=progress)
+    would = f"convert {wanted.what}"
+    if offer:
+        would = f"take {wanted.what} from the depot, where {offer.made_by} made it"
+    why = f"since {', '.join(differs)} differ" if differs else "since its result is gone"
+    return Conversion(
+        fingerprint=wanted.fingerprint,
+        artifact="",
+        engine=wanted.recipe.engine,
+        instead="",
+        recipe=recipe_name(wanted.recipe),
+        quality=None,
+        p50_ms=None,
+        p99_ms=None,
+        size=0,
+        table=(),
+        threads=wanted.execution.threads,
+        changed=True,
+        actions=(f"would {would}, {'which it never was here' if never else why}",),
+        differs=differs,
+    )
+
+
+def _convert(wanted: Wanted, progress: Progress, live: Optional[Live]) -> Conversion:
+    begun = time.monotonic()
+    paths, release, recipe = wanted.paths, wanted.release, wanted.recipe
+    if release.model_size > LARGEST_MODEL:
+        raise ConvertError(
+            f"{wanted.name}: the model has {release.model_size / 1e9:.1f} GB, and one of more than 2 GB "
+            "cannot be converted; export a smaller one, or its weights as fp16."
+        )
+    wanted.need_blobs()
+    copies = CONVERSION_COPIES + (RACERS + 1 if recipe.strategy == AUTO else 0)
+    _need_space(wanted, copies)
     try:
-        with writing(paths.conversions), _work_directory(paths) as work_name:
-            work = Path(work_name)
-            rows = run_child(_job(paths, release, plan, execution, inputs, work), str(work), progress)
-            chosen, table = choose(rows, demanded.name)
-            artifact = _into_store(paths, work / f"{plan.index(demanded)}.onnx")
+        with workplace(paths, wanted.fingerprint) as work:
+            search = Search(wanted.job(work), recipe, progress, Burden(paths.http), begun)
+            if recipe.strategy == AUTO:
+                needed = release.gates[release.quality]
+                chances = Chances(
+                    calibrated=bool(release.sets.calibration),
+                    saturates=saturates(wanted.inputs["cpu"]["flags"]),
+                    accelerated=wanted.execution.providers[0] != "cpu",
+                    tensorrt=find_spec("tensorrt") is not None,
+                )
+                rows = search.climbed(needed, chances, live)
+                same_source = live is not None and live.release.model == release.model
+                stays = live.way if live is not None and same_source else ""
+                chosen, table = best(rows, recipe, release.quality, needed, stays)
+            else:
+                chosen, table = demanded(search.demanded(), recipe_name(recipe))
+            engine = search.recipe_of(chosen).engine
+            artifact = _into_store(paths, search.model(chosen))
+            instead = "" if engine == ONNXRUNTIME else _into_store(paths, search.stand_in())
     except ConvertError:  # onnxruntime cuts a file short on a full disk and says nothing
-        _need_space(paths, release, CONVERSION_COPIES + 1)
+        _need_space(wanted, copies + 1)
         raise
     return Conversion(
-        fingerprint=digest,
+        fingerprint=wanted.fingerprint,
         artifact=artifact,
-        engine=recipe.engine,
-        recipe=demanded.name,
+        engine=engine,
+        instead=instead,
+        recipe=chosen.candidate,
         quality=chosen.quality,
         p50_ms=chosen.p50_ms,
         p99_ms=chosen.p99_ms,
         size=chosen.size,
         table=table,
+        threads=chosen.threads,
         changed=True,
+        actions=(f"converted {wanted.what}: {chosen.why}",),
     )
 
 
-def _need_blobs(paths: Paths, release: Release) -> None:
-    for blob in release.blobs:
-        if not is_intact(paths, blob.sha256, blob.size):
-            found = "damaged" if blob_path(paths, blob.sha256).exists() else "not"
-            raise ConvertError(
-                f"{release.name} {release.version}: the file {blob.sha256[:12]}… is {found} in this device's "
-                "store; fetch the release first."
-            )
-
-
-def _need_space(paths: Paths, release: Release, copies: int) -> None:
-    needs = {"to convert it": copies * release.model_size}
-    need_space(paths.conversions, f"{release.name} {release.version}", needs)
-
-
-def _job(
-    paths: Paths,
-    release: Release,
-    plan: Tuple[Candidate, ...],
-    execution: Execution,
-    inputs: Dict[str, Any],
-    work: Path,
-) -> bytes:
-    job = {
-        "root": str(paths.root),
-        "release": release.to_json().decode(),
-        "candidates": [candidate.to_json() for candidate in plan],
-        "threads": execution.threads,
-        "providers": execution.providers,
-        "cpu_flags": inputs["cpu"]["flags"],
-        "work": str(work),
-    }
-    return json.dumps(job).encode()
-
-
-def _work_directory(paths: Paths) -> tempfile.TemporaryDirectory[str]:
-    """A directory on the store's file system; what a power cut left of an earlier one goes first."""
-    paths.conversions.mkdir(parents=True, exist_ok=True)
-    for left in paths.conversions.glob(f"{_WORK}*"):
-        shutil.rmtree(left)
-    return tempfile.TemporaryDirectory(prefix=_WORK, dir=str(paths.conversions))
+def _need_space(wanted: Wanted, copies: int) -> None:
+    need_space(wanted.paths.conversions, wanted.name, {"to convert it": copies * wanted.release.model_size})
 
 
 def _into_store(paths: Paths, file: Path) -> str:

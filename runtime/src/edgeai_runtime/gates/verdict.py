@@ -6,7 +6,8 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from edgeai_runtime.release import Release
+from edgeai_runtime.release import QUALITIES, Answer, Release
+from edgeai_runtime.release.quality import EXACT_MATCH
 
 # error_rate and p99_ratio are the soak's: the keeper judges them after the switch, by real requests.
 _LIMITS = ("p99_ms", "memory_mb")
@@ -25,26 +26,27 @@ class Gate:
 
 @dataclass(frozen=True)
 class Known:
-    """A sample that was answered exactly: the sha256 of its image, its media type, what was told of it.
+    """A sample that was answered exactly: its sha256, its media type, what was told of it.
 
-    `answer` has the data of one output, `text` or `label`, by its name.
+    `answer` has the data of some outputs by their names: of a pipeline `text` or `label`, else the model's.
     """
 
     sha256: str
     content_type: str
-    answer: Mapping[str, Sequence[str]]
+    answer: Answer
 
 
 @dataclass(frozen=True)
 class Golden:
     """What answering the golden set gave.
 
-    `right` of `samples` were answered exactly, the smallest of them is `known`; `times_ms` of each
-    answered request; `peak_rss_mb` of the process in megabytes of 10^6 bytes; `trouble` is the first
-    thing that was no answer.
+    `quality` is what the release measures; `right` of `samples` were answered exactly, the smallest of them
+    is `known`; `times_ms` of each answered request; `peak_rss_mb` of the process in megabytes of 10^6 bytes;
+    `trouble` is the first thing that was no answer.
     """
 
     samples: int
+    quality: float
     right: int
     times_ms: Tuple[float, ...]
     peak_rss_mb: float
@@ -83,9 +85,10 @@ class Verdict:
         return f"{self.right} of {self.samples} golden samples right{times}, {self.peak_rss_mb:.0f} MB"
 
     def _tell(self, gate: Gate) -> str:
-        if gate.gate == "exact_match":
+        if gate.gate in QUALITIES:
+            exactly = "" if gate.gate == EXACT_MATCH else " exactly"
             return (
-                f"golden exact_match is {gate.measured:.2f} ({self.right} of {self.samples}), "
+                f"golden {gate.gate} is {gate.measured:.2f} ({self.right} of {self.samples}{exactly}), "
                 f"required at least {gate.required:g}"
             )
         measured = "unknown" if gate.measured is None else f"{gate.measured:.1f}"
@@ -97,9 +100,8 @@ def judge(release: Release, golden: Golden) -> Verdict:
     times = sorted(golden.times_ms)
     p50, p99 = _nearest_rank(times, 0.50), _nearest_rank(times, 0.99)
     measured: Mapping[str, Optional[float]] = {"p99_ms": p99, "memory_mb": golden.peak_rss_mb}
-    share = golden.right / golden.samples
-    required = release.gates["exact_match"]
-    gates = [Gate(release.name, "exact_match", share, required, share >= required)]
+    required = release.gates[release.quality]
+    gates = [Gate(release.name, release.quality, golden.quality, required, golden.quality >= required)]
     for name in _LIMITS:
         if name in release.gates:
             value, limit = measured[name], release.gates[name]

@@ -50,7 +50,8 @@ def collect(paths: Paths, kept: int = KEPT) -> List[str]:
     for manifest in leaving:
         discard(paths, manifest.generation)
     _drop_releases(paths, staying, since)
-    artifacts = {entry.artifact for manifest in staying for entry in manifest.models.values()}
+    entries = [entry for manifest in staying for entry in manifest.models.values()]
+    artifacts = {sha256 for entry in entries for sha256 in entry.files.values()}
     artifacts |= _drop_conversions(paths, artifacts, since)
     environments = _drop_environments(paths, staying, leaving)
     files, size = _drop_blobs(paths, artifacts | _named(paths, staying), since)
@@ -81,7 +82,7 @@ def _drop_conversions(paths: Paths, in_use: Set[str], since: float) -> Set[str]:
         if record.stat().st_mtime < since:
             record.unlink()
         elif conversion is not None:
-            to_come.add(conversion.artifact)
+            to_come |= {conversion.artifact, conversion.instead}
     return to_come
 
 

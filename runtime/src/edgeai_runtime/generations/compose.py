@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Dict, Iterator, List, Mapping, Optional
 
-from edgeai_runtime.convert import serving_execution
+from edgeai_runtime.convert.wanted import most_threads
 from edgeai_runtime.durable import fsync_directory, write_atomic, writing
 from edgeai_runtime.errors import DamagedError, EdgeAIError, InputError
 from edgeai_runtime.generations.manifest import (
@@ -32,7 +32,6 @@ from edgeai_runtime.system_versions import system_versions
 from edgeai_runtime.trust.records import release_record
 from edgeai_runtime.trust.store import blob_path
 
-MODEL_FILE = "model.onnx"
 LABELS_FILE = "labels.txt"
 RELEASE_FILE = "release.json"
 CONFIG_FILE = "runtime.toml"
@@ -78,7 +77,8 @@ def generation_files(paths: Paths, manifest: Manifest) -> Dict[Path, str]:
     files = {directory / CONFIG_FILE: manifest.config}
     for name, entry in manifest.models.items():
         model = directory / "models" / name
-        files.update({model / RELEASE_FILE: entry.release, model / MODEL_FILE: entry.artifact})
+        files[model / RELEASE_FILE] = entry.release
+        files.update({model / name: sha256 for name, sha256 in entry.files.items()})
         with contextlib.suppress(DamagedError):
             labels = _release(paths, manifest, name).labels
             if labels:
@@ -170,7 +170,7 @@ def _fill_model(paths: Paths, directory: Path, placed: Placed) -> Iterator[str]:
     if _differs(directory / RELEASE_FILE, placed.entry.release):
         write_atomic(directory / RELEASE_FILE, placed.release.to_json())
         yield RELEASE_FILE
-    blobs = {MODEL_FILE: placed.entry.artifact}
+    blobs = dict(placed.entry.files)
     if placed.release.labels:
         blobs[LABELS_FILE] = placed.release.labels.sha256
     for name, sha256 in blobs.items():
@@ -201,10 +201,9 @@ def _config(device: Device, models: Mapping[str, Placed]) -> bytes:
     """runtime.toml: what serving needs to know besides the releases."""
     lines: List[str] = ["schema = 1\n"]
     for name, placed in sorted(models.items()):
-        recipe = placed.release.recipe_for(device.device_class)
-        execution = serving_execution(recipe, device)
-        lines += [f"\n[models.{name}]\n", f"threads = {execution.threads}\n"]
-        lines += [f"providers = {json.dumps(execution.providers)}\n"]
+        threads = placed.entry.threads or placed.release.recipe_for(device.device_class).threads or 1
+        lines += [f"\n[models.{name}]\n", f"threads = {min(threads, most_threads(device))}\n"]
+        lines += [f"providers = {json.dumps(device.providers)}\n"]
     return "".join(lines).encode()
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Dict, Optional, Tuple
 
+from edgeai_runtime.backends.execution import MODEL_FILES, ONNXRUNTIME
 from edgeai_runtime.errors import DamagedError, InputError
 from edgeai_runtime.generations.state import read_state
 from edgeai_runtime.paths import Paths
@@ -18,7 +19,9 @@ COPY = "manifest.copy.json"  # the same again: without it nobody knows what the 
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """A converted model: `release` is the sha256 of its release's manifest, `artifact` of what is served."""
+    """A converted model: `release` is the sha256 of its release's manifest, `artifact` of what is served;
+    `threads` of one inference, 0 where a runtime before this one left it to the recipe; `instead`, of the
+    ONNX model that serves where an engine does not load, "" where there is none."""
 
     version: str
     release: str
@@ -27,11 +30,19 @@ class ModelEntry:
     engine: str
     recipe: str
     quality: Optional[float]
+    threads: int = 0
+    instead: str = ""
 
     @property
     def identity(self) -> Tuple[str, str, str]:
         """What decides how it answers; the rest says how it came about."""
         return (self.release, self.artifact, self.engine)
+
+    @property
+    def files(self) -> Dict[str, str]:
+        """The sha256 of its model's files, by their names in a generation."""
+        files = {MODEL_FILES[self.engine]: self.artifact}
+        return {**files, MODEL_FILES[ONNXRUNTIME]: self.instead} if self.instead else files
 
 
 @dataclass(frozen=True)
@@ -81,7 +92,8 @@ class Manifest:
 
 
 def _entry(table: Dict[str, Any]) -> ModelEntry:
-    return ModelEntry(**{name: table[name] for name in ModelEntry.__dataclass_fields__})
+    known = {"threads": 0, "instead": "", **table}
+    return ModelEntry(**{name: known[name] for name in ModelEntry.__dataclass_fields__})
 
 
 def load_manifest(paths: Paths, generation: int) -> Manifest:

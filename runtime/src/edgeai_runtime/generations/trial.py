@@ -11,6 +11,7 @@ from edgeai_runtime.environments.venv import is_complete
 from edgeai_runtime.errors import InputError
 from edgeai_runtime.generations.compose import Placed, compose, draft, fill, placed_models
 from edgeai_runtime.generations.keeper_client import KeeperClient
+from edgeai_runtime.generations.live import live
 from edgeai_runtime.generations.manifest import Manifest, ModelEntry, load_manifest
 from edgeai_runtime.generations.state import State, read_state
 from edgeai_runtime.generations.switching import prove_and_switch
@@ -58,7 +59,9 @@ def trial(
         _need_environment(paths, environment)
     else:
         _confirmed_environment(paths, device, read_state(paths))  # before minutes go into a conversion
-    conversion = convert_release(paths, device, release, check, progress) if release else None
+    conversion = None
+    if release:
+        conversion = convert_release(paths, device, release, check, progress, live(paths, release.name))
     what = f"{release.name} {release.version}" if release else f"environment {str(environment)[:12]}"
     if check:
         return _predict(paths, device, release, conversion, environment, what)
@@ -173,4 +176,6 @@ def _entry(release: Release, conversion: Conversion) -> ModelEntry:
         engine=conversion.engine,
         recipe=conversion.recipe,
         quality=conversion.quality,
+        threads=conversion.threads,
+        instead=conversion.instead,
     )

@@ -15,6 +15,19 @@ from edgeai_runtime.monitor.watch import REPORT_PATH
 _PATIENCE_S = 3.0
 
 
+def connected(path: Path, timeout_s: Optional[float]) -> socket.socket:
+    """A connection to whoever listens at the Unix socket `path`. Raises OSError."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connection.settimeout(timeout_s)
+        with short(path) as name:
+            connection.connect(name)
+    except OSError:
+        connection.close()
+        raise
+    return connection
+
+
 class UnixConnection(http.client.HTTPConnection):
     """HTTP to whoever serves at the Unix socket `path`."""
 
@@ -23,10 +36,7 @@ class UnixConnection(http.client.HTTPConnection):
         self._path = path
 
     def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        with short(self._path) as name:
-            self.sock.connect(name)
+        self.sock = connected(self._path, self.timeout)
 
 
 def ask(path: Path) -> Optional[Dict[str, Any]]:

@@ -41,6 +41,17 @@ class Gpu:
         }
         return {**_NONE, **told}
 
+    def identity(self) -> Dict[str, str]:
+        """Which GPU it is and who drives it; nothing without one.
+
+        A Jetson's is part of its chip ("tegra234"), and its driver of L4T, which is told elsewhere.
+        """
+        if self._nvml is not None:
+            return self._nvml.identity()
+        compatible = read_text(self._root / "sys/firmware/devicetree/base/compatible") or ""
+        chip = re.search(r"nvidia,(tegra\d+)", compatible)
+        return {"name": chip[1]} if chip else {}
+
     def power_mode(self) -> Optional[str]:
         """The mode that nvpmodel set last ("pmode:0002"), by its name in nvpmodel.conf; on a PC the limit."""
         if self._nvml is not None:

@@ -28,7 +28,8 @@ def report(
     not tell. Times in ms, p50 and p99 of the last minute, CPU in percent of one core, memory in MiB, all
     None while nothing serves.
     `verdict`: "confirmed", "reverted" (it serves what it served before, `reason` says why), "trial",
-    "starting", "failed" or "idle"; only "confirmed" is success. `condition`: see condition.
+    "starting", "failed" or "idle"; only "confirmed" is success. `condition`
+    and `condition_reason`: see Condition.
     """
     service = service or {}
     serving = {**(status.get("serving") or {}), **service}
@@ -37,6 +38,7 @@ def report(
     engines = {f"{model.get('engine')} {model.get('recipe') or ''}".strip() for model in models.values()}
     verdict, reason = _verdict(status)
     said = [*status.get("alarms", []), *alarms, *_platform_alarm(manifest or {}, platform)]
+    found = condition(said, readings.get("error_percent") or 0.0, verdict not in ("failed", "idle"))
     return {
         "name": device.name,
         "class": device.device_class,
@@ -58,7 +60,8 @@ def report(
         "restarts": status.get("restarts", 0),
         "verdict": verdict,
         "reason": reason,
-        "condition": condition(said, readings.get("error_percent") or 0.0, verdict not in ("failed", "idle")),
+        "condition": found.word,
+        "condition_reason": found.reason,
         "alarms": said,
         "readings": {name: figure for name, figure in readings.items() if figure is not None},
         "power_mode": serving.get("power_mode"),
@@ -66,6 +69,19 @@ def report(
         "platform": dict(platform),
         "last_reverted": status.get("last_reverted"),
         "http": status.get("http"),
+    }
+
+
+def of_server(told: Mapping[str, Any]) -> Dict[str, Any]:
+    """Watch.report() of a server without a keeper, flat as the report of a device; `served` has a row for
+    each model."""
+    models = told.get("models", {})
+    readings = {name: figure for name, figure in told.get("readings", {}).items() if figure is not None}
+    return {
+        **told,
+        "models": {name: model.get("version") for name, model in models.items()},
+        "readings": readings,
+        "served": [{"model": name, **model} for name, model in models.items()],
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Dict, Optional
@@ -11,10 +12,22 @@ from edgeai_runtime.monitor.sysfs import read_int, read_text
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
-def resident_mb(root: Path = Path("/")) -> float:
-    """What of this process lies in memory now; 0 where /proc does not tell."""
-    text = read_text(root / "proc/self/statm")
+def resident_mb(root: Path = Path("/"), process: str = "self") -> float:
+    """What of this process, or another, lies in memory now; 0 where /proc does not tell."""
+    text = read_text(root / "proc" / process / "statm")
     return round(int(text.split()[1]) * _PAGE / (1 << 20), 1) if text else 0.0
+
+
+def forget_peak() -> None:
+    """Count `peak_mb` from now on, where the kernel lets (https://docs.kernel.org/filesystems/proc.html,
+    "clear_refs")."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_mb(root: Path = Path("/")) -> float:
+    """The most of this process that lay in memory since `forget_peak`; 0 where /proc does not tell."""
+    return _table(read_text(root / "proc/self/status")).get("VmHWM") or 0.0
 
 
 def free_mb(root: Path = Path("/")) -> Optional[float]:

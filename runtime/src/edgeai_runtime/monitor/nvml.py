@@ -6,11 +6,12 @@ https://docs.nvidia.com/deploy/nvml-api: called through ctypes, so that nothing 
 from __future__ import annotations
 
 import ctypes
-from ctypes import byref, c_uint, c_ulonglong, c_void_p
+from ctypes import byref, c_int, c_uint, c_ulonglong, c_void_p, create_string_buffer
 from typing import Any, Dict, Optional
 
 LIBRARY = "libnvidia-ml.so.1"
 _GRAPHICS_CLOCK = 0
+_LONGEST_NAME = 96  # NVML_DEVICE_NAME_V2_BUFFER_SIZE, with its end
 # HwSlowdown, SwThermalSlowdown, HwThermalSlowdown, HwPowerBrakeSlowdown
 _SLOWDOWNS = 0x8 | 0x20 | 0x40 | 0x80
 
@@ -56,6 +57,20 @@ class Nvml:
             "gpu_memory_total_mb": round(memory.total / (1 << 20), 1) if told_memory else None,
             "gpu_throttled": bool(reasons.value & _SLOWDOWNS) if told_reasons else None,
         }
+
+    def identity(self) -> Dict[str, str]:
+        """`name`, `compute_capability` ("8.6") and the `driver`'s version, as far as it tells."""
+        name, driver = create_string_buffer(_LONGEST_NAME), create_string_buffer(_LONGEST_NAME)
+        major, minor = c_int(), c_int()
+        size = c_uint(_LONGEST_NAME)
+        told = {}
+        if self._ask("nvmlDeviceGetName", name, size):
+            told["name"] = name.value.decode(errors="replace")
+        if self._ask("nvmlDeviceGetCudaComputeCapability", byref(major), byref(minor)):
+            told["compute_capability"] = f"{major.value}.{minor.value}"
+        if self._library.nvmlSystemGetDriverVersion(driver, size) == 0:
+            told["driver"] = driver.value.decode(errors="replace")
+        return told
 
     def power_limit(self) -> Optional[str]:
         """What the GPU may draw, e.g. "70 W"."""

@@ -63,14 +63,14 @@ class Watch:
         else:
             self._told[name] = sentence
 
-    async def run(self, hold_back: Callable[[float], None]) -> None:
-        """Look every PERIOD_S seconds until cancelled; `hold_back` is told the pressure each time."""
+    async def run(self, looked: Callable[[float], None]) -> None:
+        """Look every PERIOD_S seconds until cancelled; `looked` is told the pressure each time."""
         loop = asyncio.get_running_loop()
         while True:
             snapshot, told = self._sampler.snapshot(), dict(self._told)
             try:
                 await loop.run_in_executor(self._thread, self.look, snapshot, told)
-                hold_back(self.pressure)
+                looked(self.pressure)
             except Exception:  # noqa: BLE001 - what is watched must not suffer from who watches
                 _log.exception("the monitor met a mistake of its own")
             await asyncio.sleep(PERIOD_S)
@@ -89,8 +89,10 @@ class Watch:
         """How the service does, for whoever asks over HTTP: totals since its start, averages, readings,
         alarms as sentences, the last errors with their causes. Times in ms, memory in MiB."""
         said = sentences(self._book.standing)
+        found = condition(said, self.readings.get("error_percent") or 0.0)
         return {
-            "condition": condition(said, self.readings.get("error_percent") or 0.0),
+            "condition": found.word,
+            "condition_reason": found.reason,
             "alarms": said,
             **self._sampler.snapshot().totals(),
             "power_mode": self.power_mode,

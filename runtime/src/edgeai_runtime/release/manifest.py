@@ -10,7 +10,9 @@ from typing import Any, Dict, Mapping, Optional, Tuple
 from edgeai_runtime.errors import InputError
 from edgeai_runtime.release.checks import check_parts
 from edgeai_runtime.release.expect import read_expected
-from edgeai_runtime.release.parts import Blob, Pipeline, Recipe, Sample, Sets
+from edgeai_runtime.release.parts import Blob, Pipeline, Sample, Sets
+from edgeai_runtime.release.quality import QUALITIES
+from edgeai_runtime.release.recipe import Recipe
 from edgeai_runtime.release.serving import AS_MEASURED, Serving
 from edgeai_runtime.release.tables import described
 from edgeai_runtime.release.values import SCHEMA, check_schema, sha256_of
@@ -19,7 +21,7 @@ from edgeai_runtime.strict import check_keys, typed
 
 @dataclass(frozen=True)
 class Release:
-    """An immutable, versioned unit; `gates` holds only the gates its author set (always `exact_match`).
+    """An immutable, versioned unit; `gates` holds only the gates its author set, one of them of QUALITIES.
 
     `model` is its graph, which names `tensors` as external data by their place in the store.
     """
@@ -40,6 +42,11 @@ class Release:
     def digest(self) -> str:
         """The sha256 of the manifest: the release's identity."""
         return hashlib.sha256(self.to_json()).hexdigest()
+
+    @property
+    def quality(self) -> str:
+        """The name of the gate that says how good answers must be."""
+        return next(gate for gate in self.gates if gate in QUALITIES)
 
     @property
     def model_size(self) -> int:
@@ -79,7 +86,7 @@ class Release:
                 "selection": [vars(sample) for sample in sets.selection],
                 "golden": [vars(sample) for sample in sets.golden],
             },
-            "recipes": {name: vars(recipe) for name, recipe in self.recipes.items()},
+            "recipes": {name: recipe.to_json() for name, recipe in self.recipes.items()},
             "gates": self.gates,
             **({"serving": wishes} if wishes else {}),
         }
@@ -108,12 +115,12 @@ class Release:
         tensors = typed(model, "tensors", list, f"{origin}, model", [])
         model.pop("tensors", None)
         release = cls(
-            model=_blob(model, f"{origin}, model"),
-            tensors=tuple(_blob(tensor, f"{origin}, model.tensors") for tensor in tensors),
+            model=Blob.from_json(model, f"{origin}, model"),
+            tensors=tuple(Blob.from_json(tensor, f"{origin}, model.tensors") for tensor in tensors),
             labels=(
                 None
                 if manifest["labels"] is None
-                else _blob(typed(manifest, "labels", dict, origin), f"{origin}, labels")
+                else Blob.from_json(typed(manifest, "labels", dict, origin), f"{origin}, labels")
             ),
             sets=Sets(
                 calibration=_samples(sets, "calibration", origin),
@@ -122,15 +129,10 @@ class Release:
             ),
             **described(manifest, origin),
         )
-        check_parts(release.sets, release.labels, release.pipeline, release.recipes, {}, origin)
+        check_parts(release, {}, origin)
         if release.to_json() != data:
             raise InputError(f"{origin}: this manifest is not in canonical form; build the bundle again.")
         return release
-
-
-def _blob(table: Mapping[str, Any], origin: str) -> Blob:
-    check_keys(table, ["sha256", "size"], origin=origin)
-    return Blob(sha256_of(table, origin), typed(table, "size", int, origin))
 
 
 def _samples(sets: Mapping[str, Any], name: str, origin: str) -> Tuple[Sample, ...]:

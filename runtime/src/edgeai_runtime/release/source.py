@@ -54,7 +54,7 @@ def read_source(directory: Path) -> Tuple[Release, Dict[str, Content]]:
         **described(table, origin),
     )
     names = {digest: str(path.relative_to(directory)) for digest, path in source.files.items()}
-    check_parts(release.sets, release.labels, release.pipeline, release.recipes, names, origin)
+    check_parts(release, names, origin)
     return release, {**source.files, **split.contents}
 
 

@@ -6,18 +6,17 @@ import re
 from typing import Any, Dict, Mapping, Tuple
 
 from edgeai_runtime.errors import InputError
-from edgeai_runtime.release.parts import Recipe
 from edgeai_runtime.release.pipelines import read_pipeline
+from edgeai_runtime.release.quality import QUALITIES
+from edgeai_runtime.release.recipe import read_recipe
 from edgeai_runtime.release.serving import read_serving
-from edgeai_runtime.strict import NUMBERS, check_keys, choice, typed, within
+from edgeai_runtime.strict import NUMBERS, check_keys, typed, within
 
 DEVICE_CLASSES = ("industrial_pc", "jetson", "raspberry_pi")
-ENGINES = ("onnxruntime",)
-QUANTIZERS = ("none", "dynamic", "static")
 
-# Range of each gate, both ends included; `exact_match` is a minimum, the others are maxima.
+# Range of each gate, both ends included; what is named by a quality is a minimum, the others are maxima.
 GATES: Dict[str, Tuple[float, float]] = {
-    "exact_match": (0.0, 1.0),
+    **dict.fromkeys(QUALITIES, (0.0, 1.0)),
     "p99_ms": (0.001, 3_600_000.0),
     "memory_mb": (1.0, 1_048_576.0),
     "error_rate": (0.0, 1.0),
@@ -53,7 +52,7 @@ def described(table: Mapping[str, Any], origin: str) -> Dict[str, Any]:
         "description": typed(table, "description", str, origin),
         "pipeline": read_pipeline(typed(table, "pipeline", dict, origin), origin),
         "recipes": {
-            device_class: _recipe(
+            device_class: read_recipe(
                 typed(recipes, device_class, dict, origin), f"{origin}, [recipes.{device_class}]"
             )
             for device_class in recipes
@@ -63,31 +62,14 @@ def described(table: Mapping[str, Any], origin: str) -> Dict[str, Any]:
     }
 
 
-def _recipe(table: Mapping[str, Any], origin: str) -> Recipe:
-    check_keys(table, ["engine", "quantize"], ["operators", "per_channel", "prune", "threads"], origin=origin)
-    operators = typed(table, "operators", list, origin, [])
-    if not all(isinstance(operator, str) for operator in operators):
-        raise InputError(
-            f"{origin}: 'operators' is {operators!r}, expected names such as \"Conv\"; correct it."
-        )
-    recipe = Recipe(
-        engine=choice(table, "engine", ENGINES, origin),
-        quantize=choice(table, "quantize", QUANTIZERS, origin),
-        operators=tuple(operators),
-        per_channel=typed(table, "per_channel", bool, origin, False),
-        prune=float(typed(table, "prune", NUMBERS, origin, 0.0)),
-        threads=typed(table, "threads", int, origin, 1),
-    )
-    if not 0.0 <= recipe.prune < 1.0:
-        raise InputError(
-            f"{origin}: 'prune' is {recipe.prune}, expected a share from 0 to below 1; correct it."
-        )
-    within(recipe.threads, 1, 256, f"{origin}: 'threads'")
-    return recipe
-
-
 def _gates(table: Mapping[str, Any], origin: str) -> Dict[str, float]:
-    check_keys(table, ["exact_match"], [gate for gate in GATES if gate != "exact_match"], origin=origin)
+    check_keys(table, optional=list(GATES), origin=origin)
+    of_quality = [gate for gate in table if gate in QUALITIES]
+    if len(of_quality) != 1:
+        raise InputError(
+            f"{origin}: {' and '.join(of_quality) or 'nothing'} says how good answers must be, expected "
+            f"exactly one of {', '.join(QUALITIES)}; correct it."
+        )
     gates = {}
     for gate in table:
         gates[gate] = float(typed(table, gate, NUMBERS, origin))

@@ -22,6 +22,8 @@ from edgeai_runtime.release.parts import Blob
 
 # Below it a file of its own, its name in the graph and a request cost more than they save.
 LEAST_SIZE = 4096
+# Of a model, in bytes: what protobuf reads at most.
+LARGEST_MODEL = (1 << 31) - 1
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 # The messages that lead to tensors, by field number, in onnx.proto.
@@ -47,8 +49,14 @@ def split_model(path: Path, origin: str) -> SplitModel:
     """The graph and the tensors of a model file; a file without larger tensors is its own graph.
 
     So is what is no ONNX file: a device that converts it says what is wrong with it.
-    Raises InputError for a model that keeps its weights in other files.
+    Raises InputError for a model that keeps its weights in other files, or is too large for ONNX's format.
     """
+    size = path.stat().st_size
+    if size > LARGEST_MODEL:
+        raise InputError(
+            f"{origin}: the model has {size / 1e9:.1f} GB, and an ONNX file is read up to 2 GB; "
+            "export a smaller one, or its weights as fp16."
+        )
     data = path.read_bytes()
     found: Dict[str, Part] = {}
     try:

@@ -14,6 +14,7 @@ from edgeai_runtime.errors import EdgeAIError
 from edgeai_runtime.monitor import metrics
 from edgeai_runtime.monitor.sampler import Sampler
 from edgeai_runtime.monitor.watch import REPORT_PATH, Watch
+from edgeai_runtime.protocol.texts import read_json
 from edgeai_runtime.server.access import OPEN, Access
 from edgeai_runtime.server.infer import Inference
 from edgeai_runtime.server.limits import Held, Limits
@@ -28,7 +29,6 @@ from edgeai_runtime.server.messages import (
     mistake,
 )
 from edgeai_runtime.server.served import Served
-from edgeai_runtime.server.texts import read_json
 from edgeai_runtime.server.v2 import EXTENSIONS, models
 from edgeai_runtime.serving.batching import Batching
 from edgeai_runtime.serving.cache import Cache

@@ -10,6 +10,7 @@ from typing import Callable, Dict, Optional, Set
 
 from edgeai_runtime.server.http import Connection
 from edgeai_runtime.server.limits import Limits
+from edgeai_runtime.server.seldom import Seldom
 
 _log = logging.getLogger("edgeai.server")
 _RETRY_S = 0.5
@@ -38,6 +39,7 @@ class Door:
         self._make, self._told_left = connection, left
         self._loop = asyncio.get_running_loop()
         self._is_open = self._watched = self._shut = False
+        self._complain = Seldom(_log.warning).say
         if listener is not None:
             listener.setblocking(False)
 
@@ -91,7 +93,7 @@ class Door:
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
             return
         except OSError as error:
-            _log.warning("cannot accept connections (%s); trying again in %s s", error.strerror, _RETRY_S)
+            self._complain(f"cannot accept connections ({error.strerror}); trying again every {_RETRY_S} s")
             self._look_later()
             return
         self.adopt(client)
@@ -131,7 +133,7 @@ class Door:
     def _adopted(self, task: asyncio.Task[None]) -> None:
         self._arriving.pop(task, None)
         if not task.cancelled() and task.exception() is not None:
-            _log.warning("a connection was lost while it was accepted: %s", task.exception())
+            self._complain(f"a connection was lost while it was accepted: {task.exception()}")
         self._left()
 
     def _opened(self, connection: Connection) -> None:

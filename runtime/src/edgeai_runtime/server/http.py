@@ -10,7 +10,7 @@ from typing import Any, Callable, Deque, Dict, List, Mapping, NamedTuple, Option
 
 import httptools
 
-from edgeai_runtime.server.limits import Held, Limits
+from edgeai_runtime.server.limits import MOST_DIGITS, Held, Limits
 from edgeai_runtime.server.messages import REASONS, Head, Reply, Response, error_response
 
 Answer = Callable[[Head, memoryview, Reply], None]
@@ -24,6 +24,13 @@ class _Skipped(NamedTuple):
     raw: bytes
     head: Head
     body: int
+
+
+def _path(url: bytes) -> str:
+    """Of a target, which may have a host in front as for a proxy (RFC 9112, 3.2.2)."""
+    if not url.startswith(b"/") and b"://" in url:
+        url = b"/" + url.partition(b"://")[2].partition(b"/")[2]
+    return url.split(b"?", 1)[0].decode("latin-1")
 
 
 def _head(status: int, content_type: str, size: int, headers: Mapping[str, str], close: bool) -> bytes:
@@ -73,7 +80,7 @@ class Connection(asyncio.Protocol):
         self._behind: List[bytes] = []  # what came of the body behind a known head
         self._left = 0  # bytes of it that are missing
         self._headers: Dict[str, str] = {}
-        self._body: List[bytes] = []
+        self._body: Union[bytes, bytearray] = b""
         self._draining = False
         self._arriving = False  # a request has begun and is not whole
         self._in_head = True
@@ -190,7 +197,8 @@ class Connection(asyncio.Protocol):
         self._headers_size += len(name) + len(value)
         if self._headers_size > self._limits.head:
             self._refuse_head()
-        self._headers[name.lower().decode("latin-1")] = value.decode("latin-1")
+        if self._in_head:  # what follows a body says nothing about it any more
+            self._headers[name.lower().decode("latin-1")] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
         self._in_head = False
@@ -199,7 +207,7 @@ class Connection(asyncio.Protocol):
         if self._upgrading:
             return
         length = self._headers.get("content-length", "0")
-        if length.isdecimal() and int(length) > self._limits.body:
+        if length.isdecimal() and (len(length) > MOST_DIGITS or int(length) > self._limits.body):
             self._refuse_body()
         elif self._headers.get("expect", "").lower() == "100-continue" and not self._busy:
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -210,8 +218,12 @@ class Connection(asyncio.Protocol):
             self._refuse_body()
         elif self._body_size > self._limits.small:
             self._hold(len(body))
-        if not self._deaf:
-            self._body.append(body)
+        if self._deaf:
+            return
+        if isinstance(self._body, bytearray):
+            self._body += body
+        else:  # the first piece is mostly all of it
+            self._body = bytearray(self._body) + body if self._body else body
 
     def on_message_complete(self) -> None:
         self._arriving = False
@@ -220,16 +232,14 @@ class Connection(asyncio.Protocol):
             return
         head = Head(
             self._parser.get_method().decode("latin-1"),
-            self._url.split(b"?", 1)[0].decode("latin-1"),
+            _path(self._url),
             self._headers,
             self._parser.should_keep_alive(),
             self._local,
         )
         self._learn(head)
-        self._queue.append(
-            (head, memoryview(self._body[0] if len(self._body) == 1 else b"".join(self._body)))
-        )
-        self._body = []
+        self._queue.append((head, memoryview(self._body)))
+        self._body = b""
 
     def _learn(self, head: Head) -> None:
         """Remember a head that lies whole at the beginning of what was received."""
@@ -331,7 +341,7 @@ class Connection(asyncio.Protocol):
         if not self._deaf:
             self._deaf = True
             self._arriving = False
-            self._left, self._behind, self._body = 0, [], []
+            self._left, self._behind, self._body = 0, [], b""
             self._queue.append(error_response(status, message))
 
     def _refuse_head(self) -> None:
@@ -373,7 +383,7 @@ class Connection(asyncio.Protocol):
         self._headers_size = 0
         self._lines = 0
         self._upgrading = False
-        self._body = []
+        self._body = b""
         self._body_size = 0
 
     # Before it tells us that a client with TLS is gone, Python 3.8 has no transport left to ask.

@@ -13,9 +13,11 @@ from typing import Any, Callable, Optional, Tuple, Union
 from edgeai_runtime.backends.base import Tensors
 from edgeai_runtime.errors import EdgeAIError, InputError
 from edgeai_runtime.monitor.sampler import Sampler
+from edgeai_runtime.protocol import requests
+from edgeai_runtime.protocol.requests import Asked, Given
 from edgeai_runtime.release.serving import AUTO, ON
 from edgeai_runtime.server import encodings
-from edgeai_runtime.server.limits import Held, Limits
+from edgeai_runtime.server.limits import MOST_DIGITS, Held, Limits
 from edgeai_runtime.server.messages import (
     Handler,
     Head,
@@ -25,8 +27,6 @@ from edgeai_runtime.server.messages import (
     error_response,
     mistake,
 )
-from edgeai_runtime.server.v2 import requests
-from edgeai_runtime.server.v2.requests import Asked, Given
 from edgeai_runtime.server.v2.responses import Writer
 from edgeai_runtime.serving.batching import Batching
 from edgeai_runtime.serving.cache import Cache, Question
@@ -78,7 +78,7 @@ class Inference:
 
     def handler(self, head: Head) -> Handler:
         """What answers requests with this head."""
-        counted = PROBE_HEADER not in head.headers
+        counted = not (head.local and PROBE_HEADER in head.headers)
         packed = wanted = ""
         refused: Optional[Refused] = None
         size: Optional[int] = None
@@ -179,7 +179,7 @@ class Inference:
         """That the model takes and gives what is asked. Raises InputError."""
         self.model.check({given.name: (given.datatype, given.shape) for given in asked.inputs})
         self.writer.check(asked, [spec.name for spec in self.model.outputs])
-        if text and asked.reusable and asked.id is None:
+        if 0 < len(text) <= _QUICK and asked.reusable and asked.id is None:
             self._known[text] = asked
             if len(self._known) > _REMEMBERED:
                 self._known.popitem(last=False)
@@ -405,6 +405,6 @@ def _json_size(head: Head) -> Optional[int]:
     value = head.headers.get("inference-header-content-length")
     if value is None:
         return None
-    if not value.isdecimal():
+    if not value.isdecimal() or len(value) > MOST_DIGITS:
         raise Refused(400, f"Inference-Header-Content-Length is '{value[:40]}', expected a number of bytes.")
     return int(value)

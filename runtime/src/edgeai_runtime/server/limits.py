@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+MOST_DIGITS = 15  # of a number of bytes
+
 
 @dataclass(frozen=True)
 class Limits:

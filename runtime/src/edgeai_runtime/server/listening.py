@@ -7,6 +7,7 @@ with not accepting any more: what waits in the backlog is the next one's, what w
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import ssl
 from pathlib import Path
@@ -54,7 +55,10 @@ def bind_unix(path: Path) -> socket.socket:
         listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
-        raise InputError(f"{path}: cannot serve there ({error.strerror}); choose another path.") from None
+        why = error.strerror or "its name is too long for a Unix socket"  # which alone has no number
+        if error.errno == errno.EADDRINUSE:
+            why = "somebody serves there" if path.is_socket() else "something else has that name"
+        raise InputError(f"{path}: cannot serve there ({why}); choose another path.") from None
     return listener
 
 

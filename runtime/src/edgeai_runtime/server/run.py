@@ -211,7 +211,7 @@ class _Process:
                 print(f"edgeai serves {models} on {also}{scheme}://{address}", file=sys.stderr, flush=True)
             await _first(self._accept, self._drain)
             if not self._drain.is_set():
-                tasks.append(asyncio.get_running_loop().create_task(watch.run(app.served.hold_back)))
+                tasks.append(asyncio.get_running_loop().create_task(watch.run(app.served.looked)))
                 listening.accept()
                 self._tell("accepting")
                 await self._drain.wait()

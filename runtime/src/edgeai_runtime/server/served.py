@@ -109,6 +109,12 @@ class Served:
             return None
         return f"{', '.join(told)}; see that its driver and libraries are there, then restart the service."
 
+    def looked(self, share: float) -> None:
+        """The watch has looked, as it does every few seconds; `share` as for `hold_back`."""
+        self.hold_back(share)
+        for inference in self.now.values():
+            inference.scheduler.settle()
+
     def hold_back(self, share: float) -> None:
         """Keep all models to a share of their batches and of the time, 1.0 for all of it."""
         self._share = share

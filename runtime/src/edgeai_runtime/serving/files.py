@@ -45,6 +45,8 @@ class Files:
             if not path.is_file():
                 raise InputError(f"{path}: there is no such file; name the ONNX files that shall be served.")
             other = self.paths.setdefault(path.stem, path)
+            if other is not path and other.samefile(path):
+                raise InputError(f"{path}: this file was named twice; name each once.")
             if other is not path:
                 raise InputError(
                     f"{other} and {path} would both be the model '{path.stem}'; rename one of the files."

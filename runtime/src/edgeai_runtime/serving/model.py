@@ -14,6 +14,7 @@ from edgeai_runtime.release import AS_MEASURED, Pipeline, Serving
 from edgeai_runtime.serving import pipeline as processing
 from edgeai_runtime.serving.blank import grey_png
 from edgeai_runtime.serving.geometry import Geometry
+from edgeai_runtime.serving.memory import release_freed_memory
 
 
 class Model:
@@ -37,6 +38,7 @@ class Model:
         self._backend = backend
         self._pipeline = pipeline
         self._labels = labels
+        self._specs = {spec.name: spec for spec in backend.inputs}
         specs = (*backend.inputs, *backend.outputs)
         self._batched = all(spec.shape and spec.shape[0] == -1 for spec in specs)
         processing.check(pipeline, f"{name} {version}, pipeline")
@@ -153,21 +155,28 @@ class Model:
             given = ", ".join(f"{name} {list(array.shape)}" for name, array in feeds.items())
             raise BackendError(
                 f"{self.name} {self.version} failed on the input {given} ({error.message}); "
-                "send another input, or roll the release back if inputs like this are to be answered."
+                "send another input, or go back to a model that answers inputs like this."
             ) from None
+
+    def trim(self, feeds: Tensors) -> None:
+        """Give back what larger tensors took than these. Raises BackendError."""
+        self._backend.trim(feeds)
+        release_freed_memory()
 
     def check(self, given: Mapping[str, Tuple[str, Tuple[int, ...]]]) -> None:
         """That these inputs, by name with datatype and shape, are what the model takes. Raises InputError."""
-        specs = {spec.name: spec for spec in self.inputs}
-        expected = f"{self.name} {self.version} takes {', '.join(map(str, self.inputs))}"
+        specs = self._specs
         for name in [*specs, *given]:
             if name not in specs:
-                raise InputError(f"The input '{name}' is unknown; {expected}.")
+                raise self._unfit(f"The input '{name}' is unknown")
             if name not in given:
-                raise InputError(f"The input '{name}' is missing; {expected}.")
+                raise self._unfit(f"The input '{name}' is missing")
         for name, (datatype, shape) in given.items():
             if datatype != specs[name].datatype or not specs[name].admits(shape):
-                raise InputError(f"The input '{name}' is {datatype} {list(shape)}; {expected}.")
+                raise self._unfit(f"The input '{name}' is {datatype} {list(shape)}")
+
+    def _unfit(self, what: str) -> InputError:
+        return InputError(f"{what}; {self.name} {self.version} takes {', '.join(map(str, self.inputs))}.")
 
 
 def _zeros(spec: TensorSpec) -> np.ndarray[Any, Any]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Callable, Dict, Mapping, Optional
+from typing import Any, Callable, Dict, Mapping, Optional, Tuple
 
-from edgeai_runtime.backends.execution import Execution
+from edgeai_runtime.backends.base import Backend
+from edgeai_runtime.backends.execution import MODEL_FILES, ONNXRUNTIME, Execution
 from edgeai_runtime.backends.select import open_backend
-from edgeai_runtime.errors import DamagedError, InputError
+from edgeai_runtime.errors import BackendError, DamagedError, InputError
 from edgeai_runtime.release import Release, file_sha256
 from edgeai_runtime.serving.admission import MIB, load_admitted
 from edgeai_runtime.serving.model import Model
@@ -19,6 +21,8 @@ from edgeai_runtime.serving.tuning import NOTHING_KEPT, Tuning
 from edgeai_runtime.settings import load_toml
 
 SCHEMA = 1
+
+_log = logging.getLogger("edgeai.serving")
 
 
 @dataclass
@@ -112,15 +116,31 @@ def _load_model(directory: Path, name: str, entry: Mapping[str, Any], execution:
             f"{manifest}: this is {release.name} {release.version}, the generation's manifest says "
             f"{name} {entry.get('version')}; make the generation again with a trial."
         )
-    graph = directory / "model.onnx"
-    _prove(graph, entry.get("artifact"))
     labels = None
     if release.labels:
         _prove(directory / "labels.txt", release.labels.sha256)
         labels = read_labels(directory / "labels.txt")
-    engine = entry.get("engine", "onnxruntime")
-    backend = open_backend(engine, graph, execution)
+    engine, backend = _open(directory, entry, execution)
     return Model(name, release.version, engine, backend, release.pipeline, labels, release.serving)
+
+
+def _open(directory: Path, entry: Mapping[str, Any], execution: Execution) -> Tuple[str, Backend]:
+    """The engine that runs it, and its backend: where one that was built for another system does not load,
+    the ONNX model that stands in for it. Raises DamagedError, InputError, BackendError."""
+    engine = entry.get("engine", ONNXRUNTIME)
+    file = directory / MODEL_FILES.get(engine, MODEL_FILES[ONNXRUNTIME])
+    _prove(file, entry.get("artifact"))
+    try:
+        return engine, open_backend(engine, file, execution)
+    except BackendError as error:
+        if not entry.get("instead"):
+            raise
+        _log.error("%s", error.message)
+    instead = directory / MODEL_FILES[ONNXRUNTIME]
+    _prove(instead, entry["instead"])
+    backend = open_backend(ONNXRUNTIME, instead, execution)
+    backend.fell_back = (engine, *backend.fell_back)
+    return ONNXRUNTIME, backend
 
 
 def _executions(path: Path, models: Mapping[str, Any]) -> Dict[str, Execution]:

@@ -7,6 +7,7 @@ import logging
 import queue
 import threading
 import time
+from functools import partial
 from typing import Any, Callable, List, Mapping, Optional, Sequence
 
 import numpy as np
@@ -16,6 +17,7 @@ from edgeai_runtime.errors import BackendError, EdgeAIError
 from edgeai_runtime.monitor.counts import ModelCounts
 from edgeai_runtime.serving.batching import Batching, measure
 from edgeai_runtime.serving.cores import Cores
+from edgeai_runtime.serving.leftovers import Leftovers
 from edgeai_runtime.serving.model import Model
 from edgeai_runtime.serving.waiting import Job, Outcome, Waiting
 
@@ -61,11 +63,13 @@ class Scheduler:
         self._flushing = False
         self._delayed: Optional[asyncio.TimerHandle] = None
         self._running = False
-        self._batches: queue.SimpleQueue[Optional[List[Job]]] = queue.SimpleQueue()
+        self._work: queue.SimpleQueue[Optional[Callable[[], None]]] = queue.SimpleQueue()
         self._thread: Optional[threading.Thread] = None
         self._slow = 0
+        self._alone = True  # the last request, in its batch
         self.share = 1.0
         self._took = 0.0  # seconds, the last inference
+        self._leftovers = Leftovers(model)
 
     def submit(
         self,
@@ -88,7 +92,8 @@ class Scheduler:
             done(self.at_once(feeds, counted))
             return
         job = Job(feeds, done, self.model.batched, timeout_us or wishes.timeout_us, counted)
-        waiting.put(job, min(priority or wishes.default_priority, wishes.priority_levels))
+        # As in Triton, a level that there is not is the default one.
+        waiting.put(job, priority if 0 < priority <= wishes.priority_levels else wishes.default_priority)
         if not self._running and not self._flushing:
             # In the next turn of the loop: what has arrived by then on other connections goes together.
             self._flushing = True
@@ -97,11 +102,13 @@ class Scheduler:
     def at_leisure(self) -> bool:
         """Whether this is a quick model that has nothing else to do.
 
-        Only the first request of a turn of the loop is answered in it. Where there is one at a time, a turn
-        is a fifth of what it would wait for; where there are many, one more run is little beside them.
+        Only the first request of a turn of the loop is answered in it, and only where none came with others
+        last time: where there is one at a time, a turn is a fifth of what it would wait for; where there are
+        many, a run of its own is more.
         """
         batching = self.batching
-        if self._flushing or self._running or not batching.inline or self._waiting.count:
+        busy = self._flushing or self._running or self._waiting.count
+        if busy or not batching.inline or not self._alone:
             return False
         return not batching.wishes.max_queue_delay_us and self.share == 1
 
@@ -118,10 +125,22 @@ class Scheduler:
         self._look_at(seconds)
         return outcome
 
+    def settle(self) -> None:
+        """Give back what batches took, where none came lately; asked for every few seconds."""
+        old = self._leftovers.are_old()
+        if not old or self._running or self._flushing or self._waiting.count:
+            return
+        self._running = True
+        if self.batching.inline:
+            self._leftovers.give_back()
+            self._rested()
+        else:
+            self._cores.take(self.model.threads, partial(self._to_thread, self._give_back_there))
+
     def close(self) -> None:
         """End the thread, after what it runs now."""
         if self._thread is not None:
-            self._batches.put(None)
+            self._work.put(None)
             self._thread.join()
 
     def _flush(self) -> None:
@@ -162,12 +181,16 @@ class Scheduler:
         """Whether to wait for more; a timer then goes on."""
         if self._waiting.count >= self.batching.wanted:
             return False
+        due = self._waiting.due(self.batching.wishes.max_queue_delay_us / 1e6)
+        remaining = due - time.perf_counter()
+        if remaining <= 0:
+            return False
+        at = self._loop.time() + remaining
+        if self._delayed is not None and self._delayed.when() > at:
+            self._delayed.cancel()
+            self._delayed = None
         if self._delayed is None:
-            due = self._waiting.oldest() + self.batching.wishes.max_queue_delay_us / 1e6
-            remaining = due - time.perf_counter()
-            if remaining <= 0:
-                return False
-            self._delayed = self._loop.call_later(remaining, self._delayed_enough)
+            self._delayed = self._loop.call_at(at, self._delayed_enough)
         return True
 
     def _delayed_enough(self) -> None:
@@ -185,6 +208,9 @@ class Scheduler:
         begun = time.perf_counter()
         outcomes = _run(self.model, jobs)
         ended = time.perf_counter()
+        if len(jobs) > 1:
+            self._leftovers.leave(_first_row(self.model, jobs))
+        self._alone = len(jobs) == 1
         self._took = ended - begun
         answered = rows = 0
         waited = 0.0
@@ -213,28 +239,33 @@ class Scheduler:
             self._cores.give(self.model.threads)
             self._rested()
             return
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name=self.model.name, daemon=True)
-            self._thread.start()
-        self._batches.put(jobs)
+        self._to_thread(partial(self._run_there, jobs))
 
-    def _work(self) -> None:
-        while True:
-            jobs = self._batches.get()
-            if jobs is None:
-                return
-            outcomes = self._run(jobs)
-            if self.batching.known:
-                self._loop.call_soon_threadsafe(self._ran, jobs, outcomes)
-                continue
-            # Whoever asked first has an answer before it is found out what to do with the next.
-            self._loop.call_soon_threadsafe(_tell, jobs, outcomes)
-            sample = {
-                name: array[:1] if self.model.batched else array for name, array in jobs[0].feeds.items()
-            }
-            failed = isinstance(outcomes[0], EdgeAIError)
-            found = self.batching if failed else self.batching.found(measure(self.model, sample))
-            self._loop.call_soon_threadsafe(self._adopt, found)
+    def _to_thread(self, work: Callable[[], None]) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work_off, name=self.model.name, daemon=True)
+            self._thread.start()
+        self._work.put(work)
+
+    def _work_off(self) -> None:
+        for work in iter(self._work.get, None):
+            work()
+
+    def _give_back_there(self) -> None:
+        self._leftovers.give_back()
+        self._loop.call_soon_threadsafe(self._adopt, self.batching)
+
+    def _run_there(self, jobs: Sequence[Job]) -> None:
+        outcomes = self._run(jobs)
+        if self.batching.known:
+            self._loop.call_soon_threadsafe(self._ran, jobs, outcomes)
+            return
+        # Whoever asked first has an answer before it is found out what to do with the next.
+        self._loop.call_soon_threadsafe(_tell, jobs, outcomes)
+        sample = _first_row(self.model, jobs)
+        failed = isinstance(outcomes[0], EdgeAIError)
+        found = self.batching if failed else self.batching.found(measure(self.model, sample))
+        self._loop.call_soon_threadsafe(self._adopt, found)
 
     def _ran(self, jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> None:
         # Models go on before answers are written: they shall not wait for them.
@@ -249,6 +280,10 @@ class Scheduler:
         self.batching = batching
         self._cores.give(self.model.threads)
         self._rested()
+
+
+def _first_row(model: Model, jobs: Sequence[Job]) -> Tensors:
+    return {name: array[:1] if model.batched else array for name, array in jobs[0].feeds.items()}
 
 
 def _tell(jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> None:

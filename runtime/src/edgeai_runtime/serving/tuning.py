@@ -12,7 +12,7 @@ from edgeai_runtime.errors import StorageError
 from edgeai_runtime.serving.batching import Batching
 from edgeai_runtime.serving.cores import usable
 
-SCHEMA = 1
+SCHEMA = 2
 MEASURED_HOW = 1  # raised whenever serving/batching.py measures or decides otherwise
 MOST = 50  # models
 

@@ -40,6 +40,11 @@ class Job:
             if len(shapes) == 1 or all(shape[0] == self.rows for shape in shapes):
                 self.shapes = tuple([shape[1:] for shape in shapes])
 
+    def due(self, delay_s: float) -> float:
+        """When it waits for others no longer: after so long, and not until it is too late for itself."""
+        latest = self.arrived + delay_s
+        return min(latest, (self.arrived + self.expires) / 2) if self.expires else latest
+
 
 class Waiting:
     """Jobs by priority, 1 before 2, and first come first served within one."""
@@ -54,9 +59,9 @@ class Waiting:
         self._queues[priority].append(job)
         self.count += 1
 
-    def oldest(self) -> float:
-        """When the first of those that wait arrived."""
-        return min(jobs[0].arrived for jobs in self._queues.values() if jobs)
+    def due(self, delay_s: float) -> float:
+        """When one of those that wait has waited for others so long, or half as long as it may at all."""
+        return min(job.due(delay_s) for jobs in self._queues.values() for job in jobs)
 
     def take(self, most: int, overdue: Callable[[Job], bool]) -> List[Job]:
         """The next, and those of the same shapes that fit beside it in `most` rows.

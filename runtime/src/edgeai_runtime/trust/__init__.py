@@ -1,6 +1,6 @@
 """What a device takes from a depot: signed metadata decides, digests prove, the store keeps.
 
-`transfer` and `store` need the standard library only (they run in a bootstrap, straight out of
+`authority`, `transfer` and `store` need the standard library only (they run in a bootstrap, straight out of
 the wheel); `client` and `fetching` need python-tuf, which is why the functions below load it on use.
 """
 

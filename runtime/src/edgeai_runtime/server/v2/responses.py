@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Dict, List, Optional, Sequence
+import math
+from functools import lru_cache
+from typing import Any, List, Optional, Sequence, Tuple
 
 import numpy as np
 
 from edgeai_runtime.backends.base import Tensors
 from edgeai_runtime.backends.datatypes import datatype_of
 from edgeai_runtime.errors import InputError
+from edgeai_runtime.protocol import tensors
+from edgeai_runtime.protocol.requests import Asked, Wish
 from edgeai_runtime.server.messages import Response
-from edgeai_runtime.server.v2 import tensors
-from edgeai_runtime.server.v2.requests import Asked, Wish
 
 JSON_SIZE = "Inference-Header-Content-Length"
 _BINARY = "application/octet-stream"
@@ -25,7 +27,7 @@ class Writer:
 
     def __init__(self, name: str, version: str, labels: Optional[Sequence[str]], batched: bool) -> None:
         self._labels, self._batched = labels, batched
-        self._about = {"model_name": name, "model_version": version}
+        self._about = _json({"model_name": name, "model_version": version})[:-1]
         self._name = f"{name} {version}"
 
     def check(self, asked: Asked, there: Sequence[str]) -> None:
@@ -67,10 +69,8 @@ class Writer:
         return Response(200, b"".join([head, *behind]), _BINARY, {JSON_SIZE: str(len(head))})
 
     def _json(self, asked: Asked, described: Sequence[str]) -> bytes:
-        about: Dict[str, Any] = self._about
-        if asked.id is not None:
-            about = {**about, "id": asked.id}
-        return f'{_json(about)[:-1]},"outputs":[{",".join(described)}]}}'.encode()
+        identifier = "" if asked.id is None else f',"id":{_json(asked.id)}'
+        return f'{self._about}{identifier},"outputs":[{",".join(described)}]}}'.encode()
 
 
 def classify(
@@ -78,9 +78,12 @@ def classify(
 ) -> np.ndarray[Any, Any]:
     """The `count` highest values of each row, the highest first, as "value:index" or "value:index:label".
 
-    BYTES [rows, count], or [count] of a model without a batch dimension.
+    BYTES [rows, count], or [count] of a model without a batch dimension. Raises InputError for text.
     """
-    rows = array.reshape(array.shape[0] if batched and array.ndim else 1, -1)
+    if array.dtype.kind == "O":
+        raise InputError("A 'classification' is of numbers, and this output is text; ask for it as it is.")
+    count_of_rows = array.shape[0] if batched and array.ndim else 1
+    rows = array.reshape(count_of_rows, math.prod(array.shape[1:] if batched else array.shape))
     count = min(count, rows.shape[1])
     told: np.ndarray[Any, Any] = np.empty((rows.shape[0], count), dtype=np.object_)
     for number, row in enumerate(rows):
@@ -92,12 +95,17 @@ def classify(
 
 
 def _describe(wish: Wish, array: np.ndarray[Any, Any], behind: List[bytes]) -> str:
-    head: Dict[str, Any] = {"name": wish.name, "datatype": datatype_of(array), "shape": list(array.shape)}
+    head = _head(wish.name, datatype_of(array), array.shape)
     if wish.binary:
         behind.append(tensors.to_bytes(array))
-        return _json({**head, "parameters": {"binary_data_size": len(behind[-1])}})
-    return f'{_json(head)[:-1]},"data":{tensors.to_json(array)}}}'
+        return f'{head},"parameters":{{"binary_data_size":{len(behind[-1])}}}}}'
+    return f'{head},"data":{tensors.to_json(array)}}}'
 
 
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+@lru_cache(maxsize=256)
+def _head(name: str, datatype: str, shape: Tuple[int, ...]) -> str:
+    """Of an output's description all but its end."""
+    return _json({"name": name, "datatype": datatype, "shape": list(shape)})[:-1]
+
+
+_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode

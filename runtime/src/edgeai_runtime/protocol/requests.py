@@ -11,8 +11,8 @@ import numpy as np
 from edgeai_runtime.backends.base import Tensors, TensorSpec
 from edgeai_runtime.backends.datatypes import TO_NUMPY
 from edgeai_runtime.errors import InputError
-from edgeai_runtime.server.texts import read_json
-from edgeai_runtime.server.v2 import tensors
+from edgeai_runtime.protocol import tensors
+from edgeai_runtime.protocol.texts import read_json
 
 MOST_INPUTS = 256
 
@@ -62,7 +62,10 @@ class Asked:
         )
         wanted = None if outputs is None else tuple((wish.name, wish.classes) for wish in outputs)
         # What the answer depends on besides the values: who waits for another's waits as long as that may.
-        given_as = tuple((given.name, given.datatype, given.shape) for given in inputs)
+        # Where an input's bytes end, and which of them were in the JSON, tells whose bytes they are.
+        given_as = tuple(
+            (given.name, given.datatype, given.shape, given.size, given.data is None) for given in inputs
+        )
         self.meta: Hashable = (given_as, wanted, priority, timeout_us)
 
     def values(self) -> Iterator[bytes]:
@@ -89,6 +92,11 @@ class Asked:
             feeds[given.name] = tensors.from_bytes(given.name, given.datatype, given.shape, piece)
             begin += given.size
         return feeds
+
+
+def inputs_of(data: bytes) -> Tensors:
+    """The inputs of a request that is JSON alone, by name. Raises InputError."""
+    return decode(data).feeds(memoryview(b""))
 
 
 def decode(data: bytes) -> Asked:

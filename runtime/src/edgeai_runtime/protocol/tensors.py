@@ -6,16 +6,18 @@ import json
 import math
 import struct
 import sys
-from typing import Any, List, Sequence
+from itertools import chain
+from typing import Any, Dict, List, Sequence, Set
 
 import numpy as np
 
 from edgeai_runtime.backends.datatypes import TO_NUMPY
 from edgeai_runtime.errors import InputError
 
-# The kinds of numpy that a JSON list may turn into, for each kind of datatype asked for.
-_ACCEPTED = {"b": "b", "u": "ui", "i": "ui", "f": "uif", "O": "U"}
+# What the values of a JSON list may be, for each kind of datatype.
+_ACCEPTED: Dict[str, Set[type]] = {"b": {bool}, "u": {int}, "i": {int}, "f": {int, float}, "O": {str}}
 _PIECE = 10_000
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 MOST = 1 << 48  # values of a tensor, where the sides that are 0 are left out
 _LITTLE = {name: dtype.newbyteorder("<") for name, dtype in TO_NUMPY.items()}
 
@@ -23,31 +25,35 @@ _LITTLE = {name: dtype.newbyteorder("<") for name, dtype in TO_NUMPY.items()}
 def from_json(name: str, datatype: str, shape: Sequence[int], data: Any) -> np.ndarray[Any, Any]:
     """A list, flat or nested in row-major order, to an array. Raises InputError."""
     dtype = dtype_of(name, datatype)
-    try:
-        found = np.asarray(data)
-    except (ValueError, OverflowError):
-        raise InputError(f"The input '{name}' has lists of different lengths; send a regular one.") from None
-    whole = False
-    if dtype.kind in "ui" and found.dtype.kind in "fO":
-        # Whole numbers beyond INT64 are floats to numpy unless it is told to leave them alone.
-        exact = np.asarray(data, dtype=np.object_)
-        whole = all(isinstance(value, int) and not isinstance(value, bool) for value in exact.flat)
-        found = exact if whole else found
-    if found.size and not whole and found.dtype.kind not in _ACCEPTED[dtype.kind]:
+    values = _flat(name, data)
+    if not set(map(type, values)) <= _ACCEPTED[dtype.kind]:
         raise InputError(
             f"The input '{name}' does not hold {datatype} values; send these, or correct 'datatype'."
         )
-    if dtype.kind in "ui" and found.size:
+    _check_size(name, shape, len(values))
+    if dtype.kind in "ui" and values:
         limits = np.iinfo(dtype)
-        if int(found.min()) < limits.min or int(found.max()) > limits.max:
+        if min(values) < limits.min or max(values) > limits.max:
             raise InputError(
                 f"The input '{name}' holds values outside {datatype} "
                 f"({limits.min} to {limits.max}); correct them."
             )
-    _check_size(name, shape, found.size)
-    with np.errstate(over="ignore"):  # what is too large for FP16 or FP32 is infinite there
-        array: np.ndarray[Any, Any] = found.astype(dtype).reshape(shape)
+    try:
+        with np.errstate(over="ignore"):  # what is too large for FP16 or FP32 is infinite there
+            array: np.ndarray[Any, Any] = np.array(values, dtype=dtype).reshape(shape)
+    except OverflowError:
+        raise InputError(f"The input '{name}' holds a number beyond all of {datatype}; correct it.") from None
     return array
+
+
+def _flat(name: str, data: Any) -> List[Any]:
+    """The values of a list, nested to whatever depth; all lists of a depth are of one length."""
+    level: List[Any] = data if isinstance(data, list) else [data]
+    while level and isinstance(level[0], list):
+        if set(map(type, level)) != {list} or len(set(map(len, level))) > 1:
+            raise InputError(f"The input '{name}' has lists of different lengths; send a regular one.")
+        level = list(chain.from_iterable(level))
+    return level
 
 
 def from_bytes(name: str, datatype: str, shape: Sequence[int], data: memoryview) -> np.ndarray[Any, Any]:
@@ -90,7 +96,7 @@ def to_json(array: np.ndarray[Any, Any]) -> str:
     """
     flat = array.reshape(-1)
     pieces = (flat[start : start + _PIECE] for start in range(0, flat.size, _PIECE))
-    return f"[{','.join(json.dumps(_values(piece), ensure_ascii=False)[1:-1] for piece in pieces)}]"
+    return f"[{','.join([_encode(_values(piece))[1:-1] for piece in pieces])}]"
 
 
 def _values(array: np.ndarray[Any, Any]) -> List[Any]:

@@ -1,0 +1,1 @@
+"""The Open Inference Protocol V2, as Triton extends it: what clients send, and a release's samples."""
