@@ -8,7 +8,7 @@ import shutil
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, List, Sequence, Tuple
 
 import pytest
 from once import made_once
@@ -19,7 +19,8 @@ from edgeai_runtime.convert import convert_release, measure, search
 from edgeai_runtime.convert.child import TIME_LIMIT_S, Ended
 from edgeai_runtime.convert.choice import best
 from edgeai_runtime.convert.conversion import LIVE, Row
-from edgeai_runtime.convert.plan import Chances
+from edgeai_runtime.convert.kept import model_file
+from edgeai_runtime.convert.plan import Candidate, Chances
 from edgeai_runtime.convert.search import RACERS, Live
 from edgeai_runtime.errors import ConvertError
 from edgeai_runtime.paths import Paths
@@ -43,6 +44,14 @@ ROWS = [row("fp32", 1.0, 10.0, 400), row("static", 0.98, 5.0, 110), row("dynamic
 BROKEN = Row("broken", None, None, None, 0, 0, "rejected", "its process died of SIGILL")
 
 
+def chosen_of(
+    rows: Sequence[Row], needed: float, objective: str = "fastest", stays: str = ""
+) -> Tuple[Row, Tuple[Row, ...]]:
+    """Where all of them were in the race."""
+    racers = [one.candidate for one in rows]
+    return best(rows, racers, replace(SEARCH, objective=objective), "exact_match", needed, stays)
+
+
 class TestTheChoice:
     @pytest.mark.parametrize(
         ("objective", "needed", "chosen"),
@@ -57,7 +66,7 @@ class TestTheChoice:
     def test_serves_the_objective_best_of_what_passes(
         self, objective: str, needed: float, chosen: str
     ) -> None:
-        found, table = best([*ROWS, BROKEN], replace(SEARCH, objective=objective), "exact_match", needed)
+        found, table = chosen_of([*ROWS, BROKEN], needed, objective)
         assert found.candidate == chosen
         assert [one.candidate for one in table] == ["fp32", "static", "dynamic", "broken"]
         assert table[3] == BROKEN
@@ -71,26 +80,35 @@ class TestTheChoice:
 
     def test_of_two_that_are_as_fast_the_more_exact_one_is_taken(self) -> None:
         rows = [row("fp32", 1.0, 5.1, 400), row("static", 0.98, 5.0, 110)]
-        assert best(rows, SEARCH, "exact_match", 0.9)[0].candidate == "fp32"
+        assert chosen_of(rows, 0.9)[0].candidate == "fp32"
 
     def test_the_fastest_is_one_of_those_that_were_timed_in_turn(self) -> None:
         rows = [*(replace(one, in_turn=True) for one in ROWS[:2]), row("lucky", 0.99, 1.0, 90)]
-        found, table = best(rows, SEARCH, "exact_match", 0.95)
-        assert (found.candidate, table[2].why) == ("static", "others were quicker, each by itself")
-        assert best(rows, replace(SEARCH, objective="smallest"), "exact_match", 0.95)[0].candidate == "lucky"
+        found, table = chosen_of(rows, 0.95)
+        assert (found.candidate, table[2].why) == ("static", "others served better, each by itself")
+
+    @pytest.mark.parametrize("objective", ["fastest", "smallest", "most_exact"])
+    @pytest.mark.parametrize("in_turn", [True, False])
+    def test_is_one_of_those_whose_models_were_kept_for_the_race(self, objective: str, in_turn: bool) -> None:
+        raced = [replace(one, in_turn=in_turn) for one in ROWS]
+        racers = [one.candidate for one in raced]
+        rows, recipe = [*raced, row("dropped", 1.0, 1.0, 10)], replace(SEARCH, objective=objective)
+        found, table = best(rows, racers, recipe, "exact_match", 0.9)
+        assert found.candidate != "dropped"
+        assert (table[3].verdict, table[3].why) == ("compared", "others served better, each by itself")
 
     def test_where_nothing_passes_the_error_has_the_table(self) -> None:
         with pytest.raises(
             ConvertError, match=r"none of 4 ways .* fp32 1, static 0\.98, .* at least 1\.1"
         ) as told:
-            best([*ROWS, BROKEN], SEARCH, "exact_match", 1.1)
+            chosen_of([*ROWS, BROKEN], 1.1)
         assert [one["candidate"] for one in told.value.details["table"]][3] == "broken"
 
     def test_in_a_tie_the_way_that_serves_already_stays(self) -> None:
         rows = [row("fp32", 1.0, 5.0, 400), row("static", 0.98, 5.1, 110), row("dynamic", 0.97, 6.0, 100)]
-        assert best(rows, SEARCH, "exact_match", 0.9)[0].candidate == "fp32"
-        assert best(rows, SEARCH, "exact_match", 0.9, stays="static")[0].candidate == "static"
-        assert best(rows, SEARCH, "exact_match", 0.9, stays="dynamic")[0].candidate == "fp32", "no tie"
+        assert chosen_of(rows, 0.9)[0].candidate == "fp32"
+        assert chosen_of(rows, 0.9, stays="static")[0].candidate == "static"
+        assert chosen_of(rows, 0.9, stays="dynamic")[0].candidate == "fp32", "no tie"
 
 
 def search_through(root: Path) -> None:
@@ -159,6 +177,7 @@ class Clock:
 
 
 LATE_S = 0.125
+CHANCES = Chances(calibrated=True, saturates=False, accelerated=False, tensorrt=False)
 
 
 class Process:
@@ -172,7 +191,7 @@ class Process:
     def __call__(
         self,
         job: bytes,
-        _work: str,
+        work: str,
         progress: Callable[[str], None],
         say: Callable[[str, Any], None],
         left_s: Callable[[], float],
@@ -187,10 +206,11 @@ class Process:
             names = [told["candidates"][index]["name"] for index in told["race"]]
             say("times", {name: (1.0 + place, 2.0) for place, name in enumerate(reversed(names))})
             return
-        for candidate in told["candidates"][told["from"] :]:
+        for index, candidate in enumerate(told["candidates"][told["from"] :], told["from"]):
             name = candidate["name"]
             takes_s = self._takes.get(name.replace(" ", "_"), self._each_s)
             self._pass(takes_s, left_s, f"converting to {name}")
+            model_file(Path(work), index).write_text(name)
             say("row", asdict(replace(row(name, 0.99, 5.0, 100), start_ms=100.0)))
 
     def _pass(self, seconds: float, left_s: Callable[[], float], doing: str) -> None:
@@ -206,9 +226,8 @@ def searched_through(
 ) -> List[Row]:
     monkeypatch.setattr(search, "run_child", process)
     monkeypatch.setattr(search, "time", clock)
-    chances = Chances(calibrated=True, saturates=False, accelerated=False, tensorrt=False)
     job = {"work": str(work), "threads": 1}
-    return search.Search(job, replace(SEARCH, budget_s=budget_s), ignore).climbed(0.9, chances, None)
+    return search.Search(job, replace(SEARCH, budget_s=budget_s), ignore).climbed(0.9, CHANCES)
 
 
 class TestTheBudget:
@@ -223,7 +242,7 @@ class TestTheBudget:
         assert [one.in_turn for one in rows] == [True, True, False, False]
         assert [one.why for one in rows[2:]] == ["the time for the search was over"] * 2
         assert process.raced_s >= 0.9 * search.RACE_SHARE * budget_s, "a process's start is no part of it"
-        assert best(rows, SEARCH, "exact_match", 0.9)[0].candidate == "int8 static, per channel"
+        assert chosen_of(rows, 0.9)[0].candidate == "int8 static, per channel"
 
     @pytest.mark.parametrize("first_s", [6.0, 60.0])
     def test_does_not_bound_the_first_without_which_there_would_be_nothing(
@@ -370,6 +389,52 @@ class TestWhatServesNow:
         live = Live(other, served.artifact, "onnxruntime", served.recipe, served.threads)
         made = convert_release(paths, DEVICE, toy_release(paths, recipe=SHORT), False, ignore, live)
         assert LIVE not in [one.candidate for one in made.table]
+
+
+class TestTheModelsOfASearch:
+    """Only those that lead are kept, so only they may be chosen."""
+
+    def searched(
+        self, monkeypatch: pytest.MonkeyPatch, work: Path, rows: Sequence[Row], stays: str = ""
+    ) -> search.Search:
+        """A search whose candidates turn out to be these, and that is too short for a race."""
+        plan = [Candidate(one.candidate, SEARCH, True) for one in rows]
+
+        def process(
+            job: bytes, _work: str, _progress: object, say: Callable[[str, Any], None], *_: object
+        ) -> None:
+            told = json.loads(job)
+            if told["race"]:
+                raise ConvertError("there is no room for all of them at once")
+            for index in range(told["from"], len(rows)):
+                model_file(work, index).write_text(rows[index].candidate)
+                say("row", asdict(rows[index]))
+
+        monkeypatch.setattr(search, "run_child", process)
+        monkeypatch.setattr(search, "more", lambda _recipe, tried, *_: plan[len(tried) :])
+        made = search.Search({"work": str(work), "threads": 1}, SEARCH, ignore)
+        made.climbed(0.9, CHANCES, None, stays)
+        return made
+
+    def test_one_that_lost_a_tie_does_not_lead_again_where_a_faster_one_ends_it(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        tie = [row("a", 1.0, 10.2, 100), row("b", 0.99, 10.2, 100), row("c", 0.98, 10.2, 100)]
+        rows = [row("fp32", 1.0, 30.0, 400), *tie, row("last", 0.97, 10.0, 100), row("quick", 0.96, 9.8, 100)]
+        made = self.searched(monkeypatch, tmp_path, rows)
+        assert "last" not in made.racers
+        assert all(made.model(one).exists() for one in made.rows if one.candidate in made.racers)
+        assert best(made.rows, made.racers, SEARCH, "exact_match", 0.9)[0].candidate == "quick"
+
+    def test_what_serves_now_is_kept_in_a_tie_with_more_than_race(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        tie = [row(name, quality, 10.0, 100) for name, quality in (("a", 1.0), ("b", 0.99), ("c", 0.98))]
+        rows = [row("fp32", 1.0, 30.0, 400), *tie, row("serves", 0.95, 10.0, 100)]
+        made = self.searched(monkeypatch, tmp_path, rows, stays="serves")
+        chosen, _table = best(made.rows, made.racers, SEARCH, "exact_match", 0.9, "serves")
+        assert chosen.candidate == "serves"
+        assert made.model(chosen).exists()
 
 
 def test_a_long_search_keeps_no_more_models_than_it_may_choose_from(searched: Paths) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
-from typing import Dict, List, Sequence, Tuple
+from typing import Collection, Dict, List, Sequence, Tuple
 
 from edgeai_runtime.convert.conversion import CHOSEN, COMPARED, MEASURED, REJECTED, Row
 from edgeai_runtime.errors import ConvertError
@@ -12,19 +12,25 @@ from edgeai_runtime.release.recipe import FASTEST, MOST_EXACT, SMALLEST, Recipe
 TIE = 1.03  # a difference in time below it is none
 
 
-def leaders(rows: Sequence[Row], objective: str, needed: float) -> List[Row]:
-    """Those whose quality is at least `needed`, the best first."""
+def leaders(rows: Sequence[Row], objective: str, needed: float, stays: str = "") -> List[Row]:
+    """Those whose quality is at least `needed`, the best first; in a tie of times the way that `stays`."""
     able = _passing(rows, needed)
-    return sorted(able, key=lambda row: _rank(row, able, objective))
+    return sorted(able, key=lambda row: _rank(row, able, objective, stays))
 
 
 def best(
-    rows: Sequence[Row], recipe: Recipe, quality: str, needed: float, stays: str = ""
+    rows: Sequence[Row],
+    racers: Collection[str],
+    recipe: Recipe,
+    quality: str,
+    needed: float,
+    stays: str = "",
 ) -> Tuple[Row, Tuple[Row, ...]]:
     """Of a search: the row that is used, and the table with every row's verdict.
 
-    Used is what serves the objective best among those whose `quality` on the selection set is at least
-    `needed`; in a tie of times the way that `stays`, since the same model serves like that already.
+    Used is what serves the objective best among the `racers`, by name: whose `quality` on the selection set
+    is at least `needed`, and who led before they were timed in turn; in a tie of times the way that `stays`,
+    since the same model serves like that already.
     Raises ConvertError, with the table in its details, where none does.
     """
     passing = _passing(rows, needed)
@@ -38,9 +44,9 @@ def best(
             f"least {needed:g}; correct the model, its sets or its gate.",
             table=[asdict(row) for row in rows],
         )
+    raced = [row for row in passing if row.candidate in racers]
     # Times that were not taken in turn tell too little: a machine's speed drifts by up to twice.
-    timed = [row for row in passing if row.in_turn]
-    able = timed if timed and recipe.objective == FASTEST else passing
+    able = [row for row in raced if row.in_turn] or raced
     chosen = min(able, key=lambda row: _rank(row, able, recipe.objective, stays))
     source, table = rows[0], []
     for row in rows:
@@ -54,7 +60,7 @@ def best(
             table.append(replace(row, verdict=REJECTED, why=why))
         else:
             why = (
-                f"{chosen.candidate} serves better" if row in able else "others were quicker, each by itself"
+                f"{chosen.candidate} serves better" if row in able else "others served better, each by itself"
             )
             table.append(replace(row, verdict=COMPARED, why=why))
     return next(row for row in table if row.verdict == CHOSEN), tuple(table)

@@ -153,10 +153,10 @@ def _convert(wanted: Wanted, progress: Progress, live: Optional[Live]) -> Conver
                     accelerated=wanted.execution.providers[0] != "cpu",
                     tensorrt=find_spec("tensorrt") is not None,
                 )
-                rows = search.climbed(needed, chances, live)
                 same_source = live is not None and live.release.model == release.model
                 stays = live.way if live is not None and same_source else ""
-                chosen, table = best(rows, recipe, release.quality, needed, stays)
+                rows = search.climbed(needed, chances, live, stays)
+                chosen, table = best(rows, search.racers, recipe, release.quality, needed, stays)
             else:
                 chosen, table = demanded(search.demanded(), recipe_name(recipe))
             engine = search.recipe_of(chosen).engine

@@ -53,9 +53,10 @@ class Search:
         by the monotonic clock, where that is not now."""
         self.plan: List[Candidate] = []
         self.rows: List[Row] = []
+        self.racers: List[str] = []  # of a search: the names of those whose models were not dropped
         self._models: List[str] = []  # sha256 of each row's, "" where there was none
         self._job, self._recipe, self._progress, self._burden = dict(job), recipe, progress, burden
-        self._work, self._needed = Path(job["work"]), 0.0
+        self._work, self._needed, self._stays = Path(job["work"]), 0.0, ""
         self._begun = time.monotonic() if begun is None else begun
         self._give_up = self._begun + recipe.budget_s
         self._starting_s = 0.0  # what a converting process takes before it does anything
@@ -68,13 +69,15 @@ class Search:
             self._run(False, within(TIME_LIMIT_S))
         return self.rows
 
-    def climbed(self, needed: float, chances: Chances, live: Optional[Live]) -> List[Row]:
-        """A row for each candidate of a search; the best whose quality is at least `needed` were timed in
-        turn at the end, and with them what is `live`, which has a row then.
+    def climbed(
+        self, needed: float, chances: Chances, live: Optional[Live] = None, stays: str = ""
+    ) -> List[Row]:
+        """A row for each candidate of a search; the best whose quality is at least `needed`, in a tie the way
+        that `stays`, were timed in turn at the end, and with them what is `live`, which has a row then.
 
         Raises ConvertError where none can be measured: the model itself is to blame then.
         """
-        self._needed = needed
+        self._needed, self._stays = needed, stays
         while not self.rows or self._left_s() > 0:
             new = more(self._recipe, self.plan, self.rows, needed, chances)
             if not new:
@@ -82,6 +85,7 @@ class Search:
             self.plan += new
             self._go_on()
             self._measure_all()
+        self.racers = [row.candidate for row in self._leading()]
         return self._raced(live)
 
     def model(self, row: Row) -> Path:
@@ -149,8 +153,12 @@ class Search:
             self._job["threads"] = found.row.threads
 
     def _leading(self) -> List[Row]:
-        """The best, and fp32 where it passes."""
-        first = leaders(self.rows, self._recipe.objective, self._needed)
+        """The best, and fp32 where it passes.
+
+        A faster one may end a tie that another was last of and for that out of the race: there it stays.
+        """
+        there = [row for index, row in enumerate(self.rows) if model_file(self._work, index).exists()]
+        first = leaders(there, self._recipe.objective, self._needed, self._stays)
         return first[:RACERS] + [row for row in first[RACERS:] if row is self.rows[0]]
 
     def _drop(self) -> None:
@@ -162,8 +170,7 @@ class Search:
 
     def _raced(self, live: Optional[Live]) -> List[Row]:
         """The rows with the times of a race, where there is anything to compare."""
-        leading = self._leading()
-        racing = [index for index, row in enumerate(self.rows) if row in leading]
+        racing = [index for index, row in enumerate(self.rows) if row.candidate in self.racers]
         if len(racing) + (live is not None) < 2 or not racing:
             return self.rows
         told: Dict[str, Any] = {}
