@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from edgeai_runtime import __version__
 from edgeai_runtime.authoring.check import read
@@ -91,10 +91,11 @@ def build(
         raise InputError(
             f"A bundle may be good for 1 to 3650 days, not {expires_days}; correct expires_days."
         )
-    releases, contents, blobs = _read_releases(release_dirs, progress)
+    found, blobs = _read_releases(release_dirs, progress)
+    releases, contents = _versions(found.values()), {target: one.to_json() for target, one in found.items()}
     revoked = read_revoked(keys_dir)
     refuse_revoked(revoked, releases)
-    shared, files = read_conversions(conversions, _models(contents), progress)
+    shared, files = read_conversions(conversions, {one.model.sha256 for one in found.values()}, progress)
     contents.update(shared)
     blobs.update(files)
     if revoked:
@@ -187,29 +188,30 @@ def _find_own_wheels(directories: Mapping[str, Path], targets: Sequence[Target])
 
 def _read_releases(
     directories: Sequence[Path], progress: Progress
-) -> Tuple[Dict[str, List[str]], Dict[str, bytes], Dict[str, Content]]:
-    """Versions by name, manifests by TUF target name, contents of blobs by sha256."""
-    versions: Dict[str, List[str]] = {}
-    manifests: Dict[str, bytes] = {}
+) -> Tuple[Dict[str, Release], Dict[str, Content]]:
+    """Releases by the TUF target of their manifests, contents of blobs by sha256."""
+    releases: Dict[str, Release] = {}
     contents: Dict[str, Content] = {}
     for directory in directories:
         release, sources = read(directory)
         target = f"releases/{release.name}/{release.version}.json"
-        if manifests.get(target, release.to_json()) != release.to_json():
+        if releases.get(target, release).to_json() != release.to_json():
             raise InputError(
                 f"{directory}: {release.name} {release.version} is given twice with different content; "
                 "give one of them a new version."
             )
-        manifests[target] = release.to_json()
+        releases[target] = release
         contents.update(sources)
-        versions.setdefault(release.name, []).append(release.version)
         progress(f"read {release.name} {release.version}")
-    return {name: sorted(set(found)) for name, found in sorted(versions.items())}, manifests, contents
+    return releases, contents
 
 
-def _models(manifests: Mapping[str, bytes]) -> Set[str]:
-    """The sha256 of each release's model, as its fingerprint knows it."""
-    return {Release.from_json(data, name).model.sha256 for name, data in manifests.items()}
+def _versions(releases: Iterable[Release]) -> Dict[str, List[str]]:
+    """The versions of each name, both sorted."""
+    versions: Dict[str, List[str]] = {}
+    for release in sorted(releases, key=lambda one: (one.name, one.version)):
+        versions.setdefault(release.name, []).append(release.version)
+    return versions
 
 
 def _refuse_changed_versions(output: Path, signed: Mapping[str, str], manifests: Mapping[str, bytes]) -> None:

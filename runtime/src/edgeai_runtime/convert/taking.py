@@ -14,9 +14,9 @@ from edgeai_runtime.convert.wanted import Wanted
 from edgeai_runtime.convert.workplace import scratch
 from edgeai_runtime.durable import append_journal
 from edgeai_runtime.errors import ConvertError, InputError, TransferError, TrustError
-from edgeai_runtime.trust import store
 from edgeai_runtime.trust.depots import Depots
 from edgeai_runtime.trust.space import left_to_fetch, need_space
+from edgeai_runtime.trust.store import not_intact
 
 Progress = Callable[[str], None]
 
@@ -88,14 +88,10 @@ def take(wanted: Wanted, progress: Progress) -> Optional[Conversion]:
 
 def _fetch(wanted: Wanted, offer: Shared, progress: Progress) -> None:
     """Bring its files into the store. Raises TrustError, TransferError, StorageError."""
-    paths = wanted.paths
-    missing = [blob for blob in offer.files if not store.is_intact(paths, blob.sha256, blob.size)]
-    need_space(paths.store, f"what {offer.made_by} converted", {"to fetch": left_to_fetch(paths, missing)})
-    depots = Depots.of(wanted.device)
-    meter = depots.meter(sum(blob.size for blob in missing), progress)
-    for blob in missing:
-        store.drop_damaged(paths, blob.sha256)
-        depots.fetch_blob(paths, blob.sha256, blob.size, meter)
+    paths, what = wanted.paths, f"what {offer.made_by} converted"
+    missing = not_intact(paths, offer.files)
+    need_space(paths.store, what, {"to fetch": left_to_fetch(paths, missing)})
+    Depots.of(wanted.device).fetch_blobs(paths, missing, what, progress)
 
 
 def _measured(wanted: Wanted, offer: Shared, progress: Progress) -> Row:

@@ -84,17 +84,12 @@ def _told(damaged: List[str]) -> str:
 
 
 def _fetch_wheels(paths: Paths, depots: Depots, lock: Lock, progress: Callable[[str], None]) -> None:
-    wheels = [lock.installer, *lock.wheels]
-    missing = [wheel for wheel in wheels if not store.is_intact(paths, wheel.sha256, wheel.size)]
-    blobs = [Blob(wheel.sha256, wheel.size) for wheel in missing]
+    wheels = [Blob(wheel.sha256, wheel.size) for wheel in (lock.installer, *lock.wheels)]
+    missing, what = store.not_intact(paths, wheels), f"the environment {lock.name}"
     to_install = UNPACKED * sum(wheel.size for wheel in lock.wheels)
-    needs = {"to fetch": left_to_fetch(paths, blobs), "to install it": to_install}
-    need_space(paths.envs, f"the environment {lock.name}", needs)
-    meter = depots.meter(sum(wheel.size for wheel in missing), progress)
-    for number, wheel in enumerate(missing, 1):
-        store.drop_damaged(paths, wheel.sha256)  # what is installed is what was signed, today as well
-        depots.fetch_blob(paths, wheel.sha256, wheel.size, meter)
-        progress(f"{number} of {len(missing)} wheels: {wheel.filename}")
+    needs = {"to fetch": left_to_fetch(paths, missing), "to install it": to_install}
+    need_space(paths.envs, what, needs)
+    depots.fetch_blobs(paths, missing, what, progress)
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Callable, List, Sequence, TypeVar
 
 from edgeai_runtime.errors import EdgeAIError, TransferError, TrustError
 from edgeai_runtime.paths import Paths
+from edgeai_runtime.release import Blob
 from edgeai_runtime.trust import store
 from edgeai_runtime.trust.meter import Meter
 from edgeai_runtime.trust.transfer import Received
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from edgeai_runtime.settings import Device  # which needs a TOML library on older Pythons
 
 Answer = TypeVar("Answer")
+TOLD_EVERY = 25  # files
 
 
 class Depots:
@@ -55,6 +57,17 @@ class Depots:
     ) -> int:
         """`store.fetch_blob` from the first that delivers; a part that one left goes on with the next."""
         return self.ask(lambda url: store.fetch_blob(paths, url, sha256, size, received))
+
+    def fetch_blobs(
+        self, paths: Paths, blobs: Sequence[Blob], what: str, progress: Callable[[str], None]
+    ) -> None:
+        """Bring files of `what` that `store.not_intact` named. Raises TransferError, TrustError."""
+        meter = self.meter(sum(blob.size for blob in blobs), progress)
+        for number, blob in enumerate(blobs, 1):
+            store.drop_damaged(paths, blob.sha256)  # what is used is what was signed, today as well
+            self.fetch_blob(paths, blob.sha256, blob.size, meter)
+            if number % TOLD_EVERY == 0 or number == len(blobs):
+                progress(f"{number} of {len(blobs)} files of {what}")
 
     def read_blob(self, sha256: str, limit: int) -> bytes:
         """`store.read_blob` from the first that delivers."""

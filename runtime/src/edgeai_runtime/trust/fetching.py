@@ -98,7 +98,7 @@ def _fetch(
             "a version never changes, so publish the new content under a new version "
             f"(or remove {record} if this device's disk spoilt it)."
         )
-    missing = [blob for blob in release.blobs if not store.is_intact(paths, blob.sha256, blob.size)]
+    missing = store.not_intact(paths, release.blobs)
     fetched = sum(blob.size for blob in missing)
     present = sum(blob.size for blob in release.blobs) - fetched
     changed = bool(missing) or known is None
@@ -107,12 +107,7 @@ def _fetch(
         needs = {"to fetch": left_to_fetch(paths, missing), "to convert it": to_convert}
         need_space(paths.store, f"{name} {version}", needs)
     if changed and not check:
-        meter = depots.meter(fetched, progress)
-        for number, blob in enumerate(missing, 1):
-            store.drop_damaged(paths, blob.sha256)
-            depots.fetch_blob(paths, blob.sha256, blob.size, meter)
-            if number % 25 == 0 or number == len(missing):
-                progress(f"{number} of {len(missing)} files of {name} {version}")
+        depots.fetch_blobs(paths, missing, f"{name} {version}", progress)
         write_atomic(record, manifest)
         append_journal(paths, "fetched", release=name, version=version, digest=release.digest)
     said = f"{name} {version}: {len(missing)} of {len(release.blobs)} files, {fetched / 1e6:.1f} MB"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Iterator
+from typing import Iterable, Iterator, List
 
 from edgeai_runtime.errors import TrustError
 from edgeai_runtime.paths import Paths
-from edgeai_runtime.release import blob_place, file_sha256
+from edgeai_runtime.release import Blob, blob_place, file_sha256
 from edgeai_runtime.trust import transfer
 
 
@@ -47,6 +47,11 @@ def has_blob(paths: Paths, sha256: str, size: int) -> bool:
 def is_intact(paths: Paths, sha256: str, size: int) -> bool:
     """Whether the blob is there and is still what was proved: reads all of it."""
     return has_blob(paths, sha256, size) and file_sha256(blob_path(paths, sha256)) == sha256
+
+
+def not_intact(paths: Paths, blobs: Iterable[Blob]) -> List[Blob]:
+    """Those that have to be fetched: missing or damaged."""
+    return [blob for blob in blobs if not is_intact(paths, blob.sha256, blob.size)]
 
 
 def partial_path(paths: Paths, sha256: str) -> Path:
