@@ -496,6 +496,20 @@ def test_draining_closes_quiet_connections_after_a_while() -> None:
     serve(scenario, quiet_s=0.1, linger_s=0.1)
 
 
+def test_draining_waits_for_no_connection_that_somebody_else_made() -> None:
+    async def scenario(_connect: Client, listening: Listening) -> None:
+        ours, theirs = socket.socketpair()
+        listening.adopt(theirs)
+        reader, writer = await asyncio.open_connection(sock=ours)
+        writer.write(b"GET / HTTP/1.1\r\n\r\n")
+        assert (await read(reader))[0] == 200
+        await listening.drain()
+        assert await reader.read() == b""
+        writer.close()
+
+    serve(scenario, quiet_s=10 * BOUND_S, linger_s=10 * BOUND_S)
+
+
 def test_an_address_is_bound_once() -> None:
     with bind("127.0.0.1:0") as listener, pytest.raises(InputError, match="cannot serve there"):
         bind(address_of(listener))

@@ -10,6 +10,8 @@ import asyncio
 import errno
 import socket
 import ssl
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Optional, Sequence
 
@@ -101,9 +103,12 @@ class Listening:
         tls: Optional[ssl.SSLContext] = None,
     ) -> None:
         """`tls`: what TCP connections begin with; programs on this machine, on Unix sockets, need none."""
-        self._answer, self._limits, self._held = answer, limits, Held(limits.bodies)
-        self._doors = [Door(listener, limits, self._connection, self._left, tls) for listener in listeners]
-        self._aside = Door(None, limits, self._connection, self._left, tls)
+        self._answer, self._held = answer, Held(limits.bodies)
+        make = partial(self._connection, limits)
+        self._doors = [Door(listener, limits, make, self._left, tls) for listener in listeners]
+        # Whoever made these connections had us drain, and asks nothing more on them.
+        hasty = partial(self._connection, replace(limits, quiet_s=0.0, linger_s=0.0))
+        self._aside = Door(None, limits, hasty, self._left, tls)
         self._empty: Optional[asyncio.Future[None]] = None
 
     def accept(self) -> None:
@@ -112,7 +117,7 @@ class Listening:
             door.open()
 
     def adopt(self, client: socket.socket) -> None:
-        """Answer on a connection that somebody else made."""
+        """Answer on a connection that somebody else made, who is not waited for when all is drained."""
         self._aside.adopt(client)
 
     async def drain(self) -> None:
@@ -138,8 +143,8 @@ class Listening:
     def _inside(self) -> int:
         return sum(door.inside for door in (*self._doors, self._aside))
 
-    def _connection(self, opened: Told, closed: Told) -> Connection:
-        return Connection(self._answer, self._limits, self._held, opened, closed)
+    def _connection(self, limits: Limits, opened: Told, closed: Told) -> Connection:
+        return Connection(self._answer, limits, self._held, opened, closed)
 
     def _left(self) -> None:
         if self._empty is not None and not self._empty.done() and not self._inside:
