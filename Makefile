@@ -38,7 +38,7 @@ demo: setup ## Run the whole job on this machine: bundle to rollback, three devi
 
 # Three at a time, for half of the time they wait: for playbooks, keepers, servers. The longest is the first;
 # test-industrial-pc wants the machine.
-TOGETHER := test-runtime lint sanity test-plugins test-power-sample test-integration test-demo test-collection \
+TOGETHER := test-runtime lint test-demo test-collection sanity test-integration test-power-sample test-plugins \
 	test-benchmarks test-example
 
 test: dev ## Run every test
@@ -71,8 +71,8 @@ test-runtime: dev ## Test the runtime on every Python found among 3.8, 3.10, 3.1
 test-power: dev ## Cut the power at every change on the disk in an update, on three media (about an hour)
 	@$(BIN)/python tests/power
 
-test-power-sample: dev ## The same at two points of each stage, on two media (2 minutes)
-	@$(BIN)/python tests/power --points 2 --medium killed --medium "synced only"
+test-power-sample: dev ## The same at a point of each stage, on two media (a minute)
+	@$(BIN)/python tests/power --points 1 --medium killed --medium "synced only"
 
 test-switches: dev ## Switch model and runtime 50 times each under load; no request may be lost
 	cd runtime && EDGEAI_SWITCHES=50 ../$(BIN)/python -m pytest -q -s tests/generations/test_under_load.py

@@ -16,21 +16,29 @@ from pathlib import Path
 from pythons import find_python, ready_environment
 
 REPO = Path(__file__).resolve().parent.parent
-# Left out unless --all is given. What a disk or a bad runtime does to a device it does whatever the Python;
-# a workstation and a controller have 3.11 or newer.
-WORKSTATION = ("tests/bundle", "tests/authoring")
+# The oldest Python and the one that most devices have show what there is; the others, what meets other wheels
+# or another system: unless --all is given.
+WHEELS = ("tests/backends", "tests/convert", "tests/environments", "tests/gates", "tests/serving")
+# A workstation and a controller have 3.11 or newer. What a disk or a bad runtime does to a device it does
+# whatever the Python. A search goes the same way on each; what it tries is tried in test_any_model.py.
+WORKSTATION = ("tests/authoring", "tests/bundle")
 FAULTS = ("tests/faults", "tests/generations/test_bad_runtimes.py")
-# Of whole devices, whose tests take minutes, the oldest Python and the one most devices have show what there
-# is: 3.10 lies between them, and 3.13 serves by the same onnxruntime as 3.11. The search for a way to convert
-# is the same in all of them; what it tries is tried on each in tests/convert/test_any_model.py.
-DEVICES = (*FAULTS, "tests/generations", "tests/updates", "tests/convert/test_search.py")
-LEFT_OUT = {
-    "3.8": (*FAULTS, *WORKSTATION),
-    "3.10": (*DEVICES, *WORKSTATION, "tests/keeper"),
+SEARCH = ("tests/convert/test_search.py",)
+
+
+def without(*paths: str) -> tuple[str, ...]:
+    """What has pytest leave these out."""
+    return tuple(f"--ignore={path}" for path in paths)
+
+
+PARTS = {
+    "3.8": without(*WORKSTATION, *FAULTS),
+    "3.10": (*WHEELS, "tests/server/test_process.py", "tests/server/test_v2.py", *without(*SEARCH)),
     "3.11": (),
-    "3.13": DEVICES,  # but not the keeper's, which runs on the system's Python: this is the newest
+    # The keeper runs on the system's Python.
+    "3.13": (*WHEELS, "tests/server", "tests/keeper", *without(*SEARCH)),
 }
-VERSIONS = tuple(LEFT_OUT)  # JetPack 5; JetPack 6, Ubuntu 22.04; Debian 12; Debian 13
+VERSIONS = tuple(PARTS)  # JetPack 5; JetPack 6, Ubuntu 22.04; Debian 12; Debian 13
 
 
 def environment(version: str, python: str) -> Path:
@@ -66,7 +74,7 @@ def main() -> int:
                 "--numprocesses",
                 str(2 * (os.cpu_count() or 1)),  # half of the time they wait for keepers and servers
                 "--dist=worksteal",  # some tests take seconds: nobody is left with them at the end
-                *(f"--ignore={path}" for path in (() if everything else LEFT_OUT.get(version, ()))),
+                *(() if everything else PARTS.get(version, ())),
                 *arguments,
             ],
             cwd=REPO / "runtime",
