@@ -33,7 +33,7 @@ from benchmarks.pruning import pruning_plot
 from benchmarks.serving import CACHE, say
 from edgeai_runtime.authoring.rehearse import put_blobs
 from edgeai_runtime.backends.execution import Execution
-from edgeai_runtime.convert import convert_release
+from edgeai_runtime.convert.convert import convert_release
 from edgeai_runtime.convert.measure import Subject, expecting, labels_of, measure, race
 from edgeai_runtime.convert.prepare import prepare
 from edgeai_runtime.convert.prune import prune

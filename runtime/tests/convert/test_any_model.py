@@ -10,7 +10,7 @@ from zoo import DRAWS, zoo_release
 
 from edgeai_runtime.backends.execution import Execution
 from edgeai_runtime.backends.onnx import OnnxBackend
-from edgeai_runtime.convert import convert_release
+from edgeai_runtime.convert.convert import convert_release
 from edgeai_runtime.paths import Paths
 from edgeai_runtime.protocol import requests
 from edgeai_runtime.release import Recipe

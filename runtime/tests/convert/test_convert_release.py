@@ -14,7 +14,7 @@ import pytest
 from once import made_once
 from toy import DEVICE, operators, put, toy_model, toy_release
 
-from edgeai_runtime.convert import convert_release
+from edgeai_runtime.convert.convert import convert_release
 from edgeai_runtime.errors import ConvertError, InputError
 from edgeai_runtime.paths import Paths
 from edgeai_runtime.release import Blob, Recipe
@@ -121,7 +121,7 @@ def test_converting_the_same_again_changes_nothing_and_loads_no_engine(converted
 ASK_AGAIN = """
 import json, sys
 from pathlib import Path
-from edgeai_runtime.convert import convert_release
+from edgeai_runtime.convert.convert import convert_release
 from edgeai_runtime.paths import Paths
 from edgeai_runtime.release import Release
 from edgeai_runtime.settings import Device

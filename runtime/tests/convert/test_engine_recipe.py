@@ -16,7 +16,7 @@ from toy import DEVICE, toy_release
 
 from edgeai_runtime.backends.execution import Execution
 from edgeai_runtime.backends.onnx import OnnxBackend
-from edgeai_runtime.convert import convert_release
+from edgeai_runtime.convert.convert import convert_release
 from edgeai_runtime.errors import ConvertError
 from edgeai_runtime.paths import Paths
 from edgeai_runtime.release import Recipe

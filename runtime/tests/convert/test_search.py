@@ -15,10 +15,11 @@ from once import made_once
 from toy import DEVICE, toy_release
 from zoo import zoo_release
 
-from edgeai_runtime.convert import convert_release, measure, search
+from edgeai_runtime.convert import measure, search
 from edgeai_runtime.convert.child import TIME_LIMIT_S, Ended
 from edgeai_runtime.convert.choice import best
 from edgeai_runtime.convert.conversion import LIVE, Row
+from edgeai_runtime.convert.convert import convert_release
 from edgeai_runtime.convert.kept import model_file
 from edgeai_runtime.convert.plan import Candidate, Chances
 from edgeai_runtime.convert.search import RACERS, Live

@@ -17,7 +17,8 @@ sys.path.append(str(Path(__file__).parents[1] / "bundle"))
 from making import pack, provision, snapshot, write_release
 from toy import DEVICE, GREYS, put, toy_model, toy_release
 
-from edgeai_runtime.convert import Conversion, convert_release, share_conversion
+from edgeai_runtime.convert.conversion import Conversion
+from edgeai_runtime.convert.convert import convert_release, share_conversion
 from edgeai_runtime.convert.shared import RECORD, Shared, read_shared
 from edgeai_runtime.errors import InputError
 from edgeai_runtime.paths import Paths

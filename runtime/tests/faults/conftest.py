@@ -21,7 +21,7 @@ from once import made_once
 from plant import Plant
 from small_disk import SmallDisk, enter_private_namespace
 
-from edgeai_runtime.generations import confirm
+from edgeai_runtime.generations.verdicts import confirm
 from edgeai_runtime.trust import fetch_release, load_release
 
 

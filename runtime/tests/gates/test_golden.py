@@ -16,7 +16,7 @@ from once import made_once
 from toy import DEVICE, build_environment, put, put_model, toy_model, toy_release
 from zoo import zoo_release
 
-from edgeai_runtime.convert import convert_release
+from edgeai_runtime.convert.convert import convert_release
 from edgeai_runtime.errors import GateFailed
 from edgeai_runtime.gates import Verdict, prove
 from edgeai_runtime.generations.compose import Placed, compose, draft

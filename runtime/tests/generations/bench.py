@@ -17,10 +17,12 @@ import psutil
 import pytest
 from toy import DEVICE, build_environment, picture, toy_model, toy_release
 
-from edgeai_runtime.convert import convert_release
+from edgeai_runtime.convert.convert import convert_release
 from edgeai_runtime.errors import KeeperError
-from edgeai_runtime.generations import confirm, rollback, trial
 from edgeai_runtime.generations.keeper_client import KeeperClient
+from edgeai_runtime.generations.rollback import rollback
+from edgeai_runtime.generations.trial import trial
+from edgeai_runtime.generations.verdicts import confirm
 from edgeai_runtime.paths import Paths
 from edgeai_runtime.release import Recipe, Release
 

@@ -10,8 +10,8 @@ from typing import Tuple
 from bench import ENVIRONMENT, Bench
 from toy import build_environment
 
-from edgeai_runtime.generations import confirm
 from edgeai_runtime.generations.collect import collect
+from edgeai_runtime.generations.verdicts import confirm
 from edgeai_runtime.release import Release
 from edgeai_runtime.trust.store import stored_blobs
 

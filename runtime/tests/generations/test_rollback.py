@@ -7,7 +7,9 @@ from bench import Bench
 from toy import DEVICE, build_environment
 
 from edgeai_runtime.errors import GateFailed, InputError, TrustError
-from edgeai_runtime.generations import confirm, current_manifest, rollback
+from edgeai_runtime.generations.manifest import current_manifest
+from edgeai_runtime.generations.rollback import rollback
+from edgeai_runtime.generations.verdicts import confirm
 from edgeai_runtime.trust.revoked import keep_revoked
 
 

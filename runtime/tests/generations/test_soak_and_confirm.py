@@ -10,7 +10,8 @@ from bench import Bench, wait_for
 from toy import toy_model
 
 from edgeai_runtime.errors import KeeperError, Reverted
-from edgeai_runtime.generations import confirm, soak
+from edgeai_runtime.generations.soak import soak
+from edgeai_runtime.generations.verdicts import confirm
 
 
 def ignore(sentence: str) -> None:

@@ -11,7 +11,8 @@ from bench import ENVIRONMENT, Bench
 from toy import build_environment
 
 from edgeai_runtime.errors import ConvertError, GateFailed, InputError, KeeperError
-from edgeai_runtime.generations import confirm, current_manifest
+from edgeai_runtime.generations.manifest import current_manifest
+from edgeai_runtime.generations.verdicts import confirm
 
 
 def test_the_first_environment_makes_a_generation_without_models(empty: Bench) -> None:

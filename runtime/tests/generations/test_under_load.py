@@ -17,7 +17,7 @@ from typing import Iterator, List, Tuple
 from bench import ENVIRONMENT, Bench, wait_for
 from toy import build_environment, picture
 
-from edgeai_runtime.generations import confirm
+from edgeai_runtime.generations.verdicts import confirm
 
 SWITCHES = int(os.environ.get("EDGEAI_SWITCHES", "2"))
 OTHER_ENVIRONMENT = "f" * 64

@@ -18,7 +18,7 @@ from toy import build_environment
 from edgeai_runtime.cli import main
 from edgeai_runtime.environments.lock import Lock
 from edgeai_runtime.errors import GateFailed, InputError, TrustError
-from edgeai_runtime.generations import confirm
+from edgeai_runtime.generations.verdicts import confirm
 from edgeai_runtime.trust import load_release
 from edgeai_runtime.updates import apply_updates, check_updates, fetch_updates
 

@@ -10,8 +10,8 @@ from typing import Callable, Mapping, NamedTuple
 
 from edgeai_runtime.authoring.check import read
 from edgeai_runtime.backends.execution import Execution
-from edgeai_runtime.convert import convert_release
 from edgeai_runtime.convert.conversion import Conversion
+from edgeai_runtime.convert.convert import convert_release
 from edgeai_runtime.convert.measure import Measured, Subject, expecting, labels_of, measure
 from edgeai_runtime.errors import GateFailed
 from edgeai_runtime.paths import Paths

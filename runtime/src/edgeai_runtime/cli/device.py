@@ -43,8 +43,8 @@ def status(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result
 
 
 def _status_of_device(paths: Paths) -> Result:
-    from edgeai_runtime.generations import current_manifest
     from edgeai_runtime.generations.keeper_client import KeeperClient
+    from edgeai_runtime.generations.manifest import current_manifest
     from edgeai_runtime.monitor import health
     from edgeai_runtime.monitor.alarm_book import AlarmBook, sentences
     from edgeai_runtime.monitor.asking import ask
@@ -171,7 +171,7 @@ def fetch(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
 
 @step("convert", "Convert a fetched release for this device and measure it", *_NAMED, CHECK)
 def convert(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
-    from edgeai_runtime.convert import convert_release
+    from edgeai_runtime.convert.convert import convert_release
     from edgeai_runtime.generations.live import live
     from edgeai_runtime.settings import load_device
     from edgeai_runtime.trust import load_release
@@ -190,7 +190,7 @@ def convert(args: argparse.Namespace, paths: Paths, progress: Progress) -> Resul
     CHECK,
 )
 def conversion_share(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
-    from edgeai_runtime.convert import share_conversion
+    from edgeai_runtime.convert.convert import share_conversion
     from edgeai_runtime.convert.shared import write_shared
     from edgeai_runtime.settings import load_device
     from edgeai_runtime.trust import load_release
@@ -250,7 +250,7 @@ def job_run(args: argparse.Namespace, paths: Paths, progress: Progress) -> Resul
     CHECK,
 )
 def trial(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
-    from edgeai_runtime.generations import trial
+    from edgeai_runtime.generations.trial import trial
     from edgeai_runtime.settings import load_device
     from edgeai_runtime.trust import load_release
 
@@ -273,14 +273,14 @@ def trial(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
     argument("--seconds", type=seconds, default=300.0),
 )
 def soak(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
-    from edgeai_runtime.generations import soak
+    from edgeai_runtime.generations.soak import soak
 
     return as_dict(soak(paths, args.seconds, progress))
 
 
 @step("confirm", "Keep the generation on trial", CHECK)
 def confirm(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
-    from edgeai_runtime.generations import confirm
+    from edgeai_runtime.generations.verdicts import confirm
     from edgeai_runtime.settings import load_device
 
     kept = load_device(paths).generations_kept
@@ -295,7 +295,7 @@ def confirm(args: argparse.Namespace, paths: Paths, progress: Progress) -> Resul
     CHECK,
 )
 def rollback(args: argparse.Namespace, paths: Paths, progress: Progress) -> Result:
-    from edgeai_runtime.generations import rollback
+    from edgeai_runtime.generations.rollback import rollback
     from edgeai_runtime.settings import load_device
 
     return as_dict(

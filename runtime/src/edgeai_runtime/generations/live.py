@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Optional
 
-from edgeai_runtime.convert import Live
+from edgeai_runtime.convert.search import Live
 from edgeai_runtime.errors import EdgeAIError
 from edgeai_runtime.generations.compose import placed_models
 from edgeai_runtime.generations.manifest import load_manifest

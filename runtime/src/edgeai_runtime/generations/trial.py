@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any, Callable, Dict, Optional, Tuple
 
-from edgeai_runtime.convert import Conversion, convert_release
+from edgeai_runtime.convert.conversion import Conversion
+from edgeai_runtime.convert.convert import convert_release
 from edgeai_runtime.durable import device_lock
 from edgeai_runtime.environments.venv import is_complete
 from edgeai_runtime.errors import InputError

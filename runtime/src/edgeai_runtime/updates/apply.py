@@ -7,9 +7,11 @@ from typing import Any, Callable, Dict, List, Tuple
 
 from edgeai_runtime.environments import build_from_depot
 from edgeai_runtime.errors import BackendError, ConvertError, EdgeAIError, GateFailed, Reverted
-from edgeai_runtime.generations import confirm, soak, trial
 from edgeai_runtime.generations.manifest import load_manifest
+from edgeai_runtime.generations.soak import soak
 from edgeai_runtime.generations.state import read_state
+from edgeai_runtime.generations.trial import trial
+from edgeai_runtime.generations.verdicts import confirm
 from edgeai_runtime.paths import Paths
 from edgeai_runtime.settings import Device
 from edgeai_runtime.trust import fetch_release, load_release
