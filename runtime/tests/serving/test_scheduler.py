@@ -18,6 +18,7 @@ from edgeai_runtime.backends.onnx import OnnxBackend
 from edgeai_runtime.errors import BackendError
 from edgeai_runtime.monitor.counts import ModelCounts
 from edgeai_runtime.release import Serving
+from edgeai_runtime.serving import scheduler
 from edgeai_runtime.serving.batching import Batching, asked_for, found_out
 from edgeai_runtime.serving.cores import Cores
 from edgeai_runtime.serving.model import Model
@@ -120,6 +121,29 @@ def test_in_the_loop_the_first_is_answered_at_once_and_what_came_with_it_togethe
 
     run(held, IN_LOOP, scenario)
     assert held.batches == [1, 5]
+
+
+@pytest.mark.parametrize(
+    ("burst_s", "order"), [(60.0, "run run run done done done"), (0.0, "run done run done run done")]
+)
+def test_in_the_loop_a_crowd_is_run_through_for_a_moment_before_it_is_answered(
+    held: Held, monkeypatch: pytest.MonkeyPatch, burst_s: float, order: str
+) -> None:
+    monkeypatch.setattr(scheduler, "BURST_S", burst_s)
+    held.may_go.set()
+    seen: List[str] = []
+    monkeypatch.setattr(held, "run", lambda feeds: seen.append("run") or Held.run(held, feeds))
+
+    async def scenario(ask: ASK, asked: Scheduler) -> None:
+        await ask(row(0))  # at once
+        seen.clear()
+        for number in range(3):
+            asked.submit(row(number, 5), lambda _answer: seen.append("done"))
+        while len(seen) < 6:
+            await asyncio.sleep(0)
+
+    run(held, IN_LOOP, scenario)
+    assert " ".join(seen) == order
 
 
 def test_in_the_loop_a_crowd_is_awaited_after_a_crowd_until_one_comes_alone(held: Held) -> None:
