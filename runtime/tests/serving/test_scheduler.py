@@ -146,6 +146,18 @@ def test_in_the_loop_a_crowd_is_run_through_for_a_moment_before_it_is_answered(
     assert " ".join(seen) == order
 
 
+def test_in_the_loop_what_is_left_of_a_crowd_waits_where_a_delay_is_asked_for(held: Held) -> None:
+    held.may_go.set()
+
+    async def scenario(ask: ASK, _scheduler: Scheduler) -> None:
+        *full, rest = [ask(row(number)) for number in range(9)]
+        await asyncio.gather(*full)
+        assert not rest.done()
+
+    run(held, replace(IN_LOOP, wishes=Serving(max_queue_delay_us=60_000_000)), scenario)
+    assert held.batches == [8]
+
+
 def test_in_the_loop_a_crowd_is_awaited_after_a_crowd_until_one_comes_alone(held: Held) -> None:
     held.may_go.set()
 

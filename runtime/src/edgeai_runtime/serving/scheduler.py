@@ -167,12 +167,12 @@ class Scheduler:
         what reads and writes requests in the processor's caches, and that is then paid for once."""
         ran: List[Tuple[Sequence[Job], List[Outcome]]] = []
         give_up = time.perf_counter() + BURST_S
-        while True:
+        by_one = self.share < 1 or self.batching.wishes.max_queue_delay_us > 0  # something is between two
+        while self._waiting.count:
             jobs = self._next()
-            if not jobs:
-                break
-            ran.append((jobs, self._run(jobs)))
-            if self.share < 1 or not self._waiting.count or time.perf_counter() >= give_up:
+            if jobs:
+                ran.append((jobs, self._run(jobs)))
+            if by_one or time.perf_counter() >= give_up:
                 break
         self._alone = sum([len(jobs) for jobs, _outcomes in ran]) == 1
         return ran
