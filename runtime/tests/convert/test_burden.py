@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
+import psutil
 import pytest
 
 from edgeai_runtime.convert import child
@@ -95,19 +96,22 @@ def test_the_process_waits_until_the_device_bears_it_again(
     bears = burden(tmp_path, served)
     served.said = report(40.0)
     states: List[str] = []
-    pid = tmp_path / "pid"
+    python = tmp_path / "python"
 
     def progress(sentence: str) -> None:
         states.append(sentence)
         if sentence.startswith("pausing"):
-            stopped = os.waitid(os.P_PID, int(pid.read_text()), os.WSTOPPED | os.WNOWAIT)
+            (pid,) = (one.pid for one in psutil.Process().children() if str(python) in one.cmdline())
+            stopped = os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOWAIT)
             states.append(signal.Signals(stopped.si_status).name)
             served.said = report(20.0)
         if sentence == "going on":
             (tmp_path / "end").touch()
 
-    python = tmp_path / "python"
-    python.write_text(f"#!/bin/sh\necho $$ > {pid}; while [ ! -e {tmp_path}/end ]; do sleep 0.01; done\n")
+    # Nothing that forks: a shell whose child is stopped before it is a program cannot be stopped itself.
+    python.write_text(
+        f"#!{sys.executable}\nimport os, time\nwhile not os.path.exists('{tmp_path}/end'): time.sleep(0.01)\n"
+    )
     python.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(python))
     child.run_child(b"{}", str(tmp_path), progress, lambda _word, _said: None, lambda: 60.0, bears)
