@@ -1,6 +1,7 @@
 """Run the runtime's tests on every Python found among those that devices bring.
 
-    tools/test_runtime.py [--all] [PYTEST'S ARGUMENT…]
+    tools/test_runtime.py [PYTEST'S OPTION…]           on each what is to be shown on it
+    tools/test_runtime.py --all [PYTEST'S ARGUMENT…]   everything, or what is named, on each
 
 Where none of those is found, on the Python that .venv has.
 """
